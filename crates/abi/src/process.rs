@@ -1,0 +1,53 @@
+//! Process life as the agent hears of it, and what it tells the kernel side.
+
+/// What happened to a process.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ProcessEventKind {
+    /// A new program runs in `tgid`.
+    Exec = 1,
+    /// `parent` made `tgid`.
+    Fork = 2,
+    /// The last thread of `tgid` ended.
+    Exit = 3,
+    /// `tgid` listens on `port`.
+    Listen = 4,
+}
+
+impl ProcessEventKind {
+    /// The kind for its number, `None` for one that this version does not know.
+    #[must_use]
+    pub const fn from_u32(number: u32) -> Option<Self> {
+        match number {
+            1 => Some(Self::Exec),
+            2 => Some(Self::Fork),
+            3 => Some(Self::Exit),
+            4 => Some(Self::Listen),
+            _ => None,
+        }
+    }
+}
+
+/// One record of the process ring.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct ProcessEvent {
+    /// `CLOCK_MONOTONIC` nanoseconds.
+    pub time_ns: u64,
+    /// [`ProcessEventKind`] as its number.
+    pub kind: u32,
+    pub tgid: u32,
+    /// Parent process of a fork, else 0.
+    pub parent: u32,
+    /// Local port of a listen, else 0; host byte order.
+    pub port: u32,
+}
+
+/// Value of the map `TARGETS`, keyed by thread group id: its presence means "capture".
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Target {
+    pub reserved: u32,
+}
+
+const _: () = assert!(size_of::<ProcessEvent>() == 24);
