@@ -1,0 +1,38 @@
+// A Go server of the component tests: `server ADDRESS`.
+package main
+
+import (
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+)
+
+func handle(response http.ResponseWriter, request *http.Request) {
+	body, err := io.ReadAll(request.Body)
+	if err != nil {
+		return
+	}
+	path := request.URL.Path
+	switch {
+	case path == "/none":
+		response.WriteHeader(http.StatusNoContent)
+		return
+	case strings.HasPrefix(path, "/bytes/"):
+		length, _ := strconv.Atoi(strings.TrimPrefix(path, "/bytes/"))
+		body = make([]byte, length)
+		for at := range body {
+			body[at] = byte(at*31 + 7)
+		}
+	}
+	if _, err := response.Write(body); err != nil {
+		fmt.Fprintln(os.Stderr, "write:", err)
+	}
+}
+
+func main() {
+	log.Fatal(http.ListenAndServe(os.Args[1], http.HandlerFunc(handle)))
+}
