@@ -1,11 +1,16 @@
 //! The record: RRPair documents as types, JSON and OTLP (contract §1, §2). Pure.
 
+pub mod fields;
+pub mod header;
 pub mod model;
 pub mod number;
+pub mod origin;
+pub mod text;
 pub mod time;
 
+pub use fields::{Body, Fields, Signature, StringMap, Uuid, Values};
 pub use model::{
-    Body, Direction, Fields, Http, HttpRequest, HttpResponse, NetInfo, Peer, Raw, Redacted, RrPair,
-    Signature, StringMap, Uuid,
+    Direction, Http, HttpRequest, HttpResponse, NetInfo, Peer, Raw, Redacted, RrPair, Text,
 };
+pub use origin::Origin;
 pub use time::Timestamp;

@@ -2,47 +2,61 @@
 //!
 //! Keys that this version does not name stay in `extra`, in order, so that a record of a
 //! newer producer passes through unchanged. Payloads other than HTTP live there too.
+//!
+//! Zero values are left out where the contract allows it, and missing means zero. `Debug`
+//! never shows captured bytes: the types that hold them print sizes.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::fields::{Body, Fields, Signature, StringMap, Uuid};
 use crate::time::Timestamp;
 
+/// Text that is mostly one of a few constants, and then costs no allocation.
+pub type Text = Cow<'static, str>;
+
 /// One request with its response, as it is exported and stored (contract §1.1).
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RrPair {
     /// Always `rrpair`.
-    pub msg_type: String,
+    pub msg_type: Text,
     /// Workload that captured; equals `service`.
+    #[serde(skip_serializing_if = "str::is_empty")]
     pub resource: String,
     /// Time of the first byte of the request.
     pub ts: Timestamp,
     /// Lower case: `http`, `https`, …
-    pub l7protocol: String,
-    /// Whole milliseconds from the request's first byte to the response's last.
+    pub l7protocol: Text,
+    /// Whole milliseconds from the request's first byte to the response's last. Always
+    /// written, even 0 (contract §2.3).
     #[serde(with = "crate::number::whole")]
     pub duration: u64,
     /// Contract §1.7; all values are strings.
+    #[serde(skip_serializing_if = "StringMap::is_empty")]
     pub tags: StringMap,
     pub uuid: Uuid,
     pub direction: Direction,
+    #[serde(skip_serializing_if = "str::is_empty")]
     pub cluster: String,
+    #[serde(skip_serializing_if = "str::is_empty")]
     pub namespace: String,
     pub service: String,
     /// `host:port` of the upstream.
     #[serde(rename = "network_address", skip_serializing_if = "Option::is_none")]
     pub network_address: Option<String>,
     /// HTTP method.
-    pub command: String,
+    pub command: Text,
     /// HTTP path without the query.
     pub location: String,
     /// HTTP status code as text; empty when there was no response.
-    pub status: String,
+    pub status: Text,
+    /// Primary technology, e.g. `JSON` ([`crate::tech`]).
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub tech: Option<String>,
+    pub tech: Option<Text>,
     /// The wire was TLS.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_tls: bool,
@@ -61,6 +75,35 @@ pub struct RrPair {
     pub extra: Map<String, Value>,
 }
 
+impl Default for RrPair {
+    fn default() -> Self {
+        Self {
+            msg_type: Text::Borrowed("rrpair"),
+            resource: String::new(),
+            ts: Timestamp::default(),
+            l7protocol: Text::default(),
+            duration: 0,
+            tags: StringMap::default(),
+            uuid: Uuid::default(),
+            direction: Direction::default(),
+            cluster: String::new(),
+            namespace: String::new(),
+            service: String::new(),
+            network_address: None,
+            command: Text::default(),
+            location: String::new(),
+            status: Text::default(),
+            tech: None,
+            is_tls: false,
+            http: None,
+            session: None,
+            signature: None,
+            netinfo: None,
+            extra: Map::new(),
+        }
+    }
+}
+
 /// `IN`: served by the captured workload. `OUT`: a call that it makes.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub enum Direction {
@@ -71,30 +114,47 @@ pub enum Direction {
     Out,
 }
 
+impl Direction {
+    /// As in the document: `IN` or `OUT`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::In => "IN",
+            Self::Out => "OUT",
+        }
+    }
+}
+
 /// HTTP payload (contract §1.2).
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
 pub struct Http {
     pub req: HttpRequest,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub res: Option<HttpResponse>,
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
 }
 
 /// `http.req` (contract §1.2).
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Default, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct HttpRequest {
     /// Path only.
     pub url: String,
     /// Path and raw query as sent, percent-encoding kept.
+    #[serde(skip_serializing_if = "str::is_empty")]
     pub uri: String,
     /// `1.0`, `1.1`, `2.0`
-    pub version: String,
-    pub method: String,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub version: Text,
+    pub method: Text,
     /// Host or authority, with its port when it had one.
+    #[serde(skip_serializing_if = "str::is_empty")]
     pub host: String,
-    pub headers: Fields,
     #[serde(skip_serializing_if = "Fields::is_empty")]
     pub query_params: Fields,
+    #[serde(skip_serializing_if = "Fields::is_empty")]
+    pub headers: Fields,
     #[serde(skip_serializing_if = "Fields::is_empty")]
     pub trailers: Fields,
     /// Body bytes as sent: transfer coding undone, content coding kept.
@@ -105,15 +165,17 @@ pub struct HttpRequest {
 }
 
 /// `http.res` (contract §1.2).
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Default, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct HttpResponse {
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(skip_serializing_if = "str::is_empty")]
     pub content_type: String,
     #[serde(with = "crate::number::whole")]
     pub status_code: u64,
     /// Code and reason: `200 OK`; the reason may be empty: `200 `.
-    pub status_message: String,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub status_message: Text,
+    #[serde(skip_serializing_if = "Fields::is_empty")]
     pub headers: Fields,
     #[serde(skip_serializing_if = "Fields::is_empty")]
     pub trailers: Fields,
@@ -125,7 +187,7 @@ pub struct HttpResponse {
 }
 
 /// `netinfo` (contract §1.6).
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Default, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct NetInfo {
     /// Connection number; a decimal string in JSON.
@@ -143,13 +205,14 @@ pub struct NetInfo {
 }
 
 /// One end of a connection (contract §1.6).
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Default, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Peer {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub established: Option<Timestamp>,
+    #[serde(skip_serializing_if = "str::is_empty")]
     pub ip_address: String,
-    #[serde(with = "crate::number::whole")]
+    #[serde(with = "crate::number::whole", skip_serializing_if = "crate::number::is_zero")]
     pub port: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hostname: Option<String>,
@@ -160,71 +223,45 @@ pub struct Peer {
     pub extra: Map<String, Value>,
 }
 
-/// 16 bytes; base64 in JSON, hyphenated text in file names.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
-pub struct Uuid(pub [u8; 16]);
-
-/// String to string, in order (`tags`).
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct StringMap(pub Vec<(String, String)>);
-
-/// Field lines: canonical-case name to its values, in order of first appearance.
-#[derive(Clone, Default, PartialEq)]
-pub struct Fields(pub Vec<(String, Vec<String>)>);
-
-/// Signature key to raw value, in order (contract §1.8).
-#[derive(Clone, Default, PartialEq)]
-pub struct Signature(pub Vec<(String, Vec<u8>)>);
-
-/// Captured bytes. `Debug` shows the length alone, so that no log line can leak them.
-#[derive(Clone, Default, PartialEq)]
-pub struct Body(pub Vec<u8>);
-
-impl Body {
-    /// True for a message without a body, or with an empty one.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-impl Fields {
-    /// True when there is no field line.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// First value of the field, names compared without case.
-    pub fn first(&self, name: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|(key, _)| key.eq_ignore_ascii_case(name))
-            .and_then(|(_, values)| values.first())
-            .map(String::as_str)
-    }
-}
-
-impl StringMap {
-    /// Value of `key`.
-    pub fn value(&self, key: &str) -> Option<&str> {
-        self.0.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str())
-    }
-}
-
-impl fmt::Debug for Body {
+impl fmt::Debug for RrPair {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Body({} bytes)", self.0.len())
+        f.debug_struct("RrPair")
+            .field("uuid", &self.uuid)
+            .field("ts", &self.ts)
+            .field("direction", &self.direction)
+            .field("http", &self.http)
+            .finish_non_exhaustive()
     }
 }
 
-impl fmt::Debug for Fields {
+impl fmt::Debug for HttpRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Fields({} names)", self.0.len())
+        f.debug_struct("HttpRequest")
+            .field("headers", &self.headers)
+            .field("body", &self.body)
+            .finish_non_exhaustive()
     }
 }
 
-impl fmt::Debug for Signature {
+impl fmt::Debug for HttpResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Signature({} keys)", self.0.len())
+        f.debug_struct("HttpResponse")
+            .field("status_code", &self.status_code)
+            .field("headers", &self.headers)
+            .field("body", &self.body)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for NetInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NetInfo").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Peer").field("port", &self.port).finish_non_exhaustive()
     }
 }
 
