@@ -1,1 +1,19 @@
-//! See ARCHITECTURE.md.
+//! From captured bytes to request/response exchanges: reassembly with gaps, protocol
+//! detection, HTTP/1.x, pairing, and the mapping to the record (contract §1).
+//!
+//! Sans-IO: bytes with a position and a time go in, [`Event`]s come out. No clock, no
+//! socket, no task; memory is bounded by [`Limits`] whatever the peers send, and no input
+//! makes it panic. `Debug` output never shows captured bytes.
+
+mod connection;
+mod event;
+mod exchange;
+mod head;
+mod limits;
+
+pub use connection::Connection;
+pub use event::{Event, HalfReason, UndecodableReason, UpgradeProtocol, hole_name};
+pub use exchange::{Defect, Defects, Exchange, Message, MessageBody};
+pub use head::{FieldLines, RequestHead, ResponseHead, Version};
+pub use limits::Limits;
+pub use weir_abi::{Direction, HoleReason, Role};
