@@ -146,6 +146,7 @@ pub fn python(folder: &Path) -> Result<Server> {
 pub fn gunicorn(folder: &Path) -> Result<Server> {
     let port = free_port()?;
     let mut command = command(artifacts::gunicorn()?);
+    command.env("PYTHONDONTWRITEBYTECODE", "1");
     command.args(["--workers", "2", "--worker-class", "gthread", "--threads", "40"]);
     command.args(["--keep-alive", "600", "--bind", &format!("127.0.0.1:{port}")]);
     command.arg("--chdir").arg(artifacts::folder().join("programs")).arg("server:wsgi");

@@ -1,0 +1,183 @@
+#!/usr/bin/env python3
+"""What a capture costs, as ratios from one run on one machine.
+
+Runs with and without the capture alternate, so that a noisy neighbour hits both. Costs are CPU
+time as the scheduler counts it, not wall time. Needs root, nginx, wrk, a C compiler, a release
+build of `weir` and an OpenTelemetry Collector (`e2e/otelcol/build.sh`).
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+
+import load
+import report
+from machine import cpu_ns, memory_kib, placed, wait_until_idle
+from rig import BODIES, Collector, Nginx, Weir, build_micro
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--weir", default=f"{HERE}/../target/release/weir", help="release binary")
+    parser.add_argument("--otelcol", help="collector binary; absent: the one that build.sh builds")
+    parser.add_argument("--transport", choices=["Grpc", "Http"], default="Grpc")
+    parser.add_argument("--quick", action="store_true", help="one short round: a smoke test")
+    parser.add_argument("--out", help="file for the report, e.g. bench/RESULTS.md; absent: only print")
+    options = parser.parse_args()
+    if not options.otelcol:
+        build = subprocess.run([f"{HERE}/../e2e/otelcol/build.sh"], stdout=subprocess.PIPE, text=True, check=True)
+        options.otelcol = build.stdout.strip()
+    return options
+
+
+class Bench:
+    def __init__(self, options, folder, nginx, collector):
+        self.options, self.folder, self.nginx, self.collector = options, folder, nginx, collector
+        self.rounds, self.seconds = (1, 1) if options.quick else (5, 3)
+
+    def weir(self, hook=None):
+        transport = self.options.transport
+        port = self.collector.ports[transport]
+        return Weir(self.folder, self.options.weir, self.nginx.port, port, transport, hook)
+
+    def one_run(self, path, captured):
+        """One wrk run; CPU in microseconds per request."""
+        if not captured:
+            return self._wrk(path)
+        with self.weir() as weir:
+            load.wrk(1, self.nginx.port, path, 1, 16)  # connections and buffers are made
+            wait_until_idle(weir.pid)
+            before, counted = weir.cpu(), weir.counters()
+            run = self._wrk(path)
+            wait_until_idle(weir.pid)
+            run["threads"] = {
+                name: (used - before.get(name, 0)) / run["requests"] / 1e3
+                for name, used in weir.cpu().items()
+            }
+            after = weir.counters()
+            run["exported"] = after["exported"] - counted["exported"]
+            run["lost"] = after["lost"] - counted["lost"]
+        run["weir_us"] = sum(run["threads"].values())
+        # By pair and not by request: with losses the two differ.
+        run["weir_us_per_pair"] = run["weir_us"] * run["requests"] / max(run["exported"], 1)
+        return run
+
+    def _wrk(self, path):
+        before = cpu_ns(self.nginx.worker)
+        run = load.wrk(1, self.nginx.port, path, self.seconds, 16)
+        run["server_us"] = (cpu_ns(self.nginx.worker) - before) / run["requests"] / 1e3
+        return run
+
+    def requests(self):
+        """Rows of server and capture cost by body size."""
+        runs = {(body, captured): [] for body in BODIES for captured in (False, True)}
+        for number in range(self.rounds):
+            for body, path in BODIES.items():
+                for captured in (False, True) if number % 2 == 0 else (True, False):
+                    runs[body, captured].append(self.one_run(path, captured))
+        return [self._row(body, runs[body, False], runs[body, True]) for body in BODIES]
+
+    @staticmethod
+    def _row(body, plain, captured):
+        def median(rows, key):
+            return statistics.median(row[key] for row in rows)
+
+        def ratio(key):
+            return statistics.median(c[key] / p[key] for c, p in zip(captured, plain))
+
+        server = median(plain, "server_us")
+        names = {name for row in captured for name in row["threads"]}
+        return {
+            "body": body,
+            "server_us": server,
+            "server_growth": ratio("server_us") - 1,
+            "throughput": ratio("per_second"),
+            "p50": ratio("p50_ms"),
+            "weir_us": median(captured, "weir_us_per_pair"),
+            "weir_share": median(captured, "weir_us_per_pair") / server,
+            "complete": statistics.median(row["exported"] / row["requests"] for row in captured),
+            "accounted": all(
+                row["exported"] + row["lost"] == row["requests"] for row in captured
+            ),
+            "threads": {
+                name: statistics.median(row["threads"].get(name, 0) for row in captured)
+                for name in names
+            },
+        }
+
+    def steady(self):
+        """CPU and memory idle, at 1,000 requests per second, and with 10,000 open connections."""
+        seconds, connections = (2, 500) if self.options.quick else (20, 10_000)
+        with self.weir() as weir:
+            wait_until_idle(weir.pid)
+            idle = memory_kib(weir.pid)
+            peak = dict(idle)
+
+            def sample():
+                for key, value in memory_kib(weir.pid).items():
+                    peak[key] = max(peak[key], value)
+
+            before, server = cpu_ns(weir.pid), cpu_ns(self.nginx.worker)
+            sent = load.paced(self.nginx.port, "/1k", 1000, seconds, tick=sample)
+            wait_until_idle(weir.pid)
+            used, server = cpu_ns(weir.pid) - before, cpu_ns(self.nginx.worker) - server
+            busy = dict(peak)
+            clients = load.open_many(self.nginx.port, "/1k", connections)
+            load.answer_all(clients)
+            wait_until_idle(weir.pid)
+            many = memory_kib(weir.pid)
+            for client in clients:
+                client.close()
+        return {
+            "idle": idle, "busy": busy, "many": many, "connections": connections,
+            "rate": sent / seconds,
+            "millicores": used / seconds / 1e6,
+            "weir_us": used / sent / 1e3,
+            "share": used / server,
+        }
+
+    def untargeted(self):
+        """Nanoseconds per operation of a process that nobody captures."""
+        micro = build_micro(self.folder, f"{HERE}/micro.c")
+        hooks = [None, "sock-length", "syscall-exit"]
+        best = {hook: {} for hook in hooks}
+        for _ in range(1 if self.options.quick else 3):
+            for hook in hooks:
+                for name, cost in self._micro(micro, hook).items():
+                    best[hook][name] = min(cost, best[hook].get(name, cost))
+        return best
+
+    def _micro(self, micro, hook):
+        def run():
+            text = subprocess.run(placed(0, micro), capture_output=True, text=True, check=True).stdout
+            return {name: float(cost) for name, cost in map(str.split, text.splitlines())}
+
+        if hook is None:
+            return run()
+        with self.weir(hook):
+            return run()
+
+
+def main():
+    options = arguments()
+    if os.geteuid() != 0:
+        sys.exit("bench needs root: it loads eBPF programs and pins processes")
+    os.sched_setaffinity(0, {1})
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        with Nginx(folder) as nginx, Collector(folder, options.otelcol) as collector:
+            bench = Bench(options, folder, nginx, collector)
+            text = report.write(options, bench.requests(), bench.steady(), bench.untargeted())
+    print(text)
+    if options.out:
+        with open(options.out, "w") as out:
+            out.write(text)
+
+
+if __name__ == "__main__":
+    main()
