@@ -1,1 +1,3 @@
-//! See ARCHITECTURE.md.
+//! Reads the capture's ring, makes pairs of it and delivers them as OpenTelemetry logs.
+
+pub mod ring;
