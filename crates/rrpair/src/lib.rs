@@ -2,11 +2,18 @@
 
 pub mod fields;
 pub mod header;
+pub mod json;
 pub mod model;
 pub mod number;
 pub mod origin;
+pub mod otlp;
 pub mod text;
 pub mod time;
+
+#[cfg(test)]
+mod arbitrary;
+#[cfg(test)]
+mod golden;
 
 pub use fields::{Body, Fields, Signature, StringMap, Uuid, Values};
 pub use model::{
