@@ -1,0 +1,255 @@
+//! Snapshot directories (contract §4.3): one file per RRPair, by host, ready for
+//! `proxymock mock --in`.
+//!
+//! Pairs are written as they come, each whole under its final name or not at all, so that a
+//! crash loses nothing that was acknowledged by then. No `fsync`: what a power cut takes, it takes.
+
+mod compact;
+mod layout;
+mod number;
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use self::number::Numbering;
+pub use self::{
+    layout::{file_uuid, host_directory},
+    number::Order,
+};
+use crate::receiver::Pair;
+
+/// What a snapshot says of itself, and where it goes.
+#[derive(Clone, Debug)]
+pub struct SnapshotConfig {
+    /// The directory that `.metadata` and `snapshot-<uuid>` are made in.
+    pub out_dir: PathBuf,
+    /// Which of several pairs with one signature gets `instance` 0.
+    pub order: Order,
+    /// First part of the name, before the id's first eight characters.
+    pub tool: &'static str,
+    /// `source` in `snapshot.json`.
+    pub source: &'static str,
+    /// Keys of `snapshot.json` that only this source has.
+    pub source_keys: Map<String, Value>,
+    /// Start of the run: `createdAt`.
+    pub created_at: Timestamp,
+}
+
+/// A snapshot that is being written.
+#[derive(Debug)]
+pub struct Snapshot {
+    config: SnapshotConfig,
+    id: Uuid,
+    directory: PathBuf,
+    hosts: Vec<Host>,
+    host_numbers: HashMap<String, u32>,
+    numbering: Numbering,
+    pairs: u64,
+    /// Earliest and latest record time in nanoseconds.
+    times: Option<(u64, u64)>,
+}
+
+#[derive(Debug)]
+struct Host {
+    name: String,
+    pairs: u64,
+}
+
+/// A finished snapshot.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Summary {
+    /// `<out-dir>/snapshot-<uuid>`.
+    pub directory: PathBuf,
+    /// RRPairs that came, a repeated one counted again.
+    pub pairs: u64,
+    /// RRPairs per host directory, most first.
+    pub hosts: Vec<(String, u64)>,
+}
+
+impl Snapshot {
+    /// A snapshot with a random id. Nothing is on disk before the first pair.
+    pub fn new(config: SnapshotConfig) -> Self {
+        Self::with_id(config, Uuid::new_v4())
+    }
+
+    fn with_id(config: SnapshotConfig, id: Uuid) -> Self {
+        let directory = config.out_dir.join(format!("snapshot-{id}"));
+        Self {
+            config,
+            id,
+            directory,
+            hosts: Vec::new(),
+            host_numbers: HashMap::new(),
+            numbering: Numbering::default(),
+            pairs: 0,
+            times: None,
+        }
+    }
+
+    /// RRPairs so far.
+    pub fn pairs(&self) -> u64 {
+        self.pairs
+    }
+
+    /// Writes one pair. Its `instance` is its place in order of arrival until [`finish`]
+    /// puts it right.
+    ///
+    /// [`finish`]: Self::finish
+    ///
+    /// # Errors
+    ///
+    /// Those of the file system; the pair then counts for nothing.
+    pub fn write(&mut self, pair: &Pair) -> io::Result<()> {
+        let uuid = file_uuid(&pair.body).unwrap_or_else(Uuid::new_v4);
+        let host = self.host(&pair.body)?;
+        let placed = self.numbering.next(pair);
+        let record = placed.numbered(&pair.body);
+        write_whole(&self.file(host, uuid), compact::to_compact_ascii(&record).as_bytes())?;
+
+        self.numbering.placed((host, uuid), placed);
+        self.pairs += 1;
+        if let Some(host) = self.hosts.get_mut(host as usize) {
+            host.pairs += 1;
+        }
+        if pair.time_ns != 0 {
+            let (first, last) = self.times.unwrap_or((pair.time_ns, pair.time_ns));
+            self.times = Some((first.min(pair.time_ns), last.max(pair.time_ns)));
+        }
+        if self.pairs == 1 {
+            self.write_metadata()?; // so that a crash later leaves a usable directory
+        }
+        Ok(())
+    }
+
+    /// Numbers the instances (contract §4.4) and writes the metadata. `None` when no pair
+    /// came: then nothing was written.
+    ///
+    /// # Errors
+    ///
+    /// Those of the file system. All pairs are on disk even then, numbered by arrival.
+    pub fn finish(self) -> io::Result<Option<Summary>> {
+        if self.pairs == 0 {
+            return Ok(None);
+        }
+        for ((host, uuid), instance) in self.numbering.changes(self.config.order) {
+            renumber(&self.file(host, uuid), instance)?;
+        }
+        self.write_metadata()?;
+        let mut hosts: Vec<_> =
+            self.hosts.into_iter().map(|host| (host.name, host.pairs)).collect();
+        hosts.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        Ok(Some(Summary { directory: self.directory, pairs: self.pairs, hosts }))
+    }
+
+    /// Number of the pair's host directory, made when it is new.
+    fn host(&mut self, body: &Map<String, Value>) -> io::Result<u32> {
+        let name = host_directory(body);
+        if let Some(number) = self.host_numbers.get(&name) {
+            return Ok(*number);
+        }
+        fs::create_dir_all(self.directory.join(&name))?;
+        let number = u32::try_from(self.hosts.len()).map_err(io::Error::other)?;
+        self.hosts.push(Host { name: name.clone(), pairs: 0 });
+        self.host_numbers.insert(name, number);
+        Ok(number)
+    }
+
+    fn file(&self, host: u32, uuid: Uuid) -> PathBuf {
+        let host = self.hosts.get(host as usize).map_or("", |host| &host.name);
+        self.directory.join(host).join(format!("{uuid}.json"))
+    }
+
+    fn write_metadata(&self) -> io::Result<()> {
+        let directory = self.config.out_dir.join(".metadata");
+        fs::create_dir_all(&directory)?;
+        let text = serde_json::to_string_pretty(&self.metadata())?;
+        write_whole(&directory.join("snapshot.json"), text.as_bytes())
+    }
+
+    fn metadata(&self) -> Value {
+        let id = self.id.to_string();
+        let short: String = id.chars().take(8).collect();
+        let created = micros(self.config.created_at);
+        let (start, end) = self.times.map_or_else(
+            || (created.clone(), created.clone()),
+            |(first, last)| (record_time(first), record_time(last)),
+        );
+        let mut metadata = Map::new();
+        metadata.insert("id".into(), id.into());
+        metadata.insert("name".into(), format!("{}-{short}", self.config.tool).into());
+        metadata.insert("source".into(), self.config.source.into());
+        metadata.insert("analysisStatus".into(), "none".into());
+        metadata.extend(self.config.source_keys.clone());
+        metadata.insert("timeRange".into(), json!({ "start": start, "end": end }));
+        metadata.insert("rrpairCount".into(), self.pairs.into());
+        metadata.insert("createdAt".into(), created.into());
+        metadata.insert("createdBy".into(), concat!("weir ", env!("CARGO_PKG_VERSION")).into());
+        Value::Object(metadata)
+    }
+}
+
+/// Every `*.json` below `directory`, in the order of names; `.metadata` and other hidden
+/// directories left out.
+///
+/// # Errors
+///
+/// Those of the file system.
+pub fn record_files(directory: &Path) -> io::Result<BTreeSet<PathBuf>> {
+    let mut found = BTreeSet::new();
+    let mut open = vec![directory.to_owned()];
+    while let Some(directory) = open.pop() {
+        for entry in fs::read_dir(&directory)? {
+            let entry = entry?;
+            let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
+            // `file_type` does not follow links: no way out of the directory, and no loop.
+            let kind = entry.file_type()?;
+            if kind.is_dir() && !hidden {
+                open.push(entry.path());
+            } else if kind.is_file() && !hidden && is_json(&entry.path()) {
+                found.insert(entry.path());
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn is_json(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "json")
+}
+
+/// Writes beside the target and renames: a reader never sees half a file.
+fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let partial = path.with_extension("partial");
+    let renamed = fs::write(&partial, bytes).and_then(|()| fs::rename(&partial, path));
+    if renamed.is_err() {
+        fs::remove_file(&partial).ok(); // it may not exist; the first error is the one to report
+    }
+    renamed
+}
+
+fn renumber(path: &Path, instance: u32) -> io::Result<()> {
+    let Value::Object(body) = serde_json::from_slice(&fs::read(path)?)? else {
+        return Err(io::ErrorKind::InvalidData.into()); // we wrote an object
+    };
+    let record = number::numbered(&body, instance);
+    write_whole(path, compact::to_compact_ascii(&record).as_bytes())
+}
+
+fn record_time(time_ns: u64) -> String {
+    Timestamp::from_nanosecond(time_ns.into()).map(micros).unwrap_or_default()
+}
+
+fn micros(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
+}
+
+#[cfg(test)]
+#[path = "snapshot/tests.rs"]
+mod tests;

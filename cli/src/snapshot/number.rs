@@ -1,0 +1,127 @@
+//! `instance`: the ordinal of a pair among those with the same signature (contract §4.4).
+//!
+//! The contract numbers the newest first, which a live receiver knows only at the end. So a
+//! pair is written with its place in order of arrival, a valid numbering if the run crashes,
+//! and at the end only those files are written again whose number differs.
+
+use std::collections::HashMap;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+
+use crate::receiver::Pair;
+
+/// Which of several pairs with the same signature is number 0.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, clap::ValueEnum)]
+pub enum Order {
+    /// The latest, as the gather scripts do it (contract §4.4).
+    #[default]
+    Newest,
+    /// The earliest, so that a mock plays a stateful conversation forwards.
+    Oldest,
+}
+
+/// A file: number of its host directory, and its name.
+pub(super) type File = (u32, Uuid);
+/// Hash of a signature without `instance`; 128 bits are enough to tell signatures apart.
+type SignatureHash = [u8; 16];
+
+/// Where each pair stands among its likes. About 100 bytes a pair.
+#[derive(Debug, Default)]
+pub(super) struct Numbering {
+    files: HashMap<File, Placed>,
+    next: HashMap<SignatureHash, u32>,
+    arrivals: u64,
+}
+
+/// One pair's number. `None` for a pair without a signature, which gets none.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Placed {
+    signature: Option<(SignatureHash, u32)>,
+    time_ns: u64,
+    arrival: u64,
+}
+
+impl Placed {
+    /// `body` with its number.
+    pub(super) fn numbered(&self, body: &Map<String, Value>) -> Value {
+        match self.signature {
+            Some((_, instance)) => numbered(body, instance),
+            None => Value::Object(body.clone()),
+        }
+    }
+}
+
+impl Numbering {
+    /// The number of a pair that arrives now.
+    pub(super) fn next(&self, pair: &Pair) -> Placed {
+        let signature = signature_hash(&pair.body)
+            .map(|hash| (hash, self.next.get(&hash).copied().unwrap_or_default()));
+        Placed { signature, time_ns: pair.time_ns, arrival: self.arrivals }
+    }
+
+    /// The pair is on disk. A repeated uuid takes the place of its earlier file.
+    pub(super) fn placed(&mut self, file: File, placed: Placed) {
+        self.arrivals += 1;
+        if let Some((hash, instance)) = placed.signature {
+            self.next.insert(hash, instance + 1);
+        }
+        self.files.insert(file, placed);
+    }
+
+    /// The files whose number in `order` is another one than they were written with.
+    pub(super) fn changes(&self, order: Order) -> Vec<(File, u32)> {
+        let mut signed: Vec<_> = self
+            .files
+            .iter()
+            .filter_map(|(file, placed)| {
+                let (hash, written) = placed.signature?;
+                Some((hash, placed.time_ns, placed.arrival, *file, written))
+            })
+            .collect();
+        signed.sort_unstable_by_key(|(hash, time_ns, arrival, ..)| (*hash, *time_ns, *arrival));
+        let groups = signed.chunk_by(|a, b| a.0 == b.0);
+        groups
+            .flat_map(|group| ordinals(group.len(), order).zip(group))
+            .filter_map(|(ordinal, (.., file, written))| {
+                (ordinal != *written).then_some((*file, ordinal))
+            })
+            .collect()
+    }
+}
+
+/// The numbers of a group that stands oldest first.
+fn ordinals(length: usize, order: Order) -> impl Iterator<Item = u32> {
+    let length = u32::try_from(length).unwrap_or(u32::MAX);
+    (0..length).map(move |place| match order {
+        Order::Oldest => place,
+        Order::Newest => length - 1 - place,
+    })
+}
+
+/// `body` with `instance` as the last key of its signature, an existing one discarded; as it
+/// is when it has no signature.
+pub(super) fn numbered(body: &Map<String, Value>, instance: u32) -> Value {
+    let mut body = body.clone();
+    if let Some(Value::Object(signature)) = body.get_mut("signature") {
+        signature.shift_remove("instance");
+        signature.insert("instance".into(), STANDARD.encode(instance.to_string()).into());
+    }
+    Value::Object(body)
+}
+
+fn signature_hash(body: &Map<String, Value>) -> Option<SignatureHash> {
+    let signature = body.get("signature")?.as_object()?;
+    let mut pairs: Vec<_> = signature.iter().filter(|(key, _)| *key != "instance").collect();
+    pairs.sort_unstable_by_key(|(key, _)| *key);
+    let mut hash = Sha256::new();
+    for (key, value) in pairs {
+        // JSON text has its own quotes, so no two different sets run together.
+        for part in [Value::from(key.as_str()).to_string(), value.to_string()] {
+            hash.update(part.as_bytes());
+        }
+    }
+    hash.finalize().first_chunk().copied()
+}
