@@ -1,0 +1,76 @@
+# The one entry to building and testing Weir; CI calls nothing else.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+.SHELLFLAGS := -euc
+.ONESHELL:
+
+# Seconds per fuzz target.
+S ?= 10
+
+# ---- use ---------------------------------------------------------------------------------------
+
+.PHONY: help
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: ## Install what building, the demo and the tests need; quick when it is there
+	@hack/setup.sh test
+
+.PHONY: build
+build: ## Build everything, the kernel side too
+	@hack/setup.sh build
+	cargo build --locked --workspace --exclude weir-capture-ebpf
+
+.PHONY: demo
+demo: ## Capture a small multi-service program and check every byte (root)
+	@hack/setup.sh demo
+	cargo build --locked -p weir-cli -p weir-demo
+	$$(hack/as-root.sh) target/debug/weir-demo
+
+# ---- test --------------------------------------------------------------------------------------
+
+.PHONY: test
+test: setup ## Everything that CI runs
+	@hack/test.sh
+
+.PHONY: check
+check: fmt-check clippy deny doc ## Format, lints, dependencies and documentation, without tests
+
+.PHONY: fmt-check
+fmt-check: ## Is the code formatted?
+	cargo fmt --all --check
+
+.PHONY: clippy
+clippy: ## Lints, as errors
+	cargo clippy --locked --workspace --exclude weir-capture-ebpf --all-targets -- -D warnings
+
+.PHONY: deny
+deny: ## Licences, banned and unknown dependencies, and security advisories
+	@hack/deny.sh
+
+.PHONY: doc
+doc: ## Documentation, with its links checked
+	RUSTDOCFLAGS=-Dwarnings cargo doc --locked --workspace --exclude weir-capture-ebpf --no-deps
+
+.PHONY: test-unit
+test-unit: ## Tests that need no root (the demo's program needs PostgreSQL)
+	cargo test --locked --workspace --exclude weir-capture-ebpf
+
+.PHONY: test-component
+test-component: ## Tests against real kernels, servers and collectors (root)
+	@hack/test-component.sh
+
+.PHONY: fuzz
+fuzz: ## Fuzz every target for S seconds each, 10 unless told (make fuzz S=600)
+	@hack/fuzz.sh $(S)
+
+.PHONY: bench
+bench: ## What a capture costs, as ratios from one run (root)
+	@hack/setup.sh test
+	cargo build --locked --release -p weir-cli
+	$$(hack/as-root.sh) bench/run.sh
+
+.PHONY: gen
+gen: ## Write generated files anew; without it the tests fail when one is stale
+	UPDATE=1 cargo test --locked -p weir-api -p weir-plan -p weir-cli -q

@@ -1,0 +1,25 @@
+# Shared by the scripts of this folder; to be sourced.
+
+root_of_repository() {
+    cd "$(dirname "$0")/.." && pwd
+}
+
+say() {
+    printf '\n== %s\n' "$*"
+}
+
+fail() {
+    printf 'error: %s\n' "$*" >&2
+    exit 1
+}
+
+# as_root COMMAND...: runs it as root, directly or by a sudo that asks nothing.
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    elif sudo -n true 2>/dev/null; then
+        sudo -n "$@"
+    else
+        fail "this step needs root: run it as root or with password-less sudo: $*"
+    fi
+}

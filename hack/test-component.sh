@@ -1,0 +1,13 @@
+#!/bin/sh
+# Runs the tests that are ignored by default: they need root, eBPF and other people's servers.
+set -eu
+. "$(dirname "$0")/lib.sh"
+cd "$(root_of_repository)"
+
+runner=$("$(dirname "$0")/as-root.sh")
+e2e/otelcol/build.sh >/dev/null
+cargo build --locked -p weir-cli
+# Cargo stays with the user; only the test programs run as root.
+host=$(rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')
+export "CARGO_TARGET_${host}_RUNNER=$runner"
+cargo test --locked -p weir-e2e -- --ignored --test-threads=1
