@@ -64,7 +64,8 @@ impl Database {
         let mut serve = command("postgres");
         serve.arg("-D").arg(&data).args(["-p", &port.to_string(), "-h", "127.0.0.1", "-F", "-k"]);
         serve.arg(folder.path());
-        let server = Process::start("postgres", serve, logs)?;
+        // SIGINT is a "fast" shutdown: sessions are ended, data is written.
+        let server = Process::start("postgres", serve, logs)?.stopped_by(Signal::INT);
         server.line(|line| line.contains("database system is ready to accept")).await?;
         let url = format!("postgres://rockets:{password}@127.0.0.1:{port}/postgres");
         Ok(Self { server, folder, url })
@@ -81,8 +82,7 @@ impl Database {
     ///
     /// When the server does not stop in order or the files cannot be removed.
     pub async fn stop(mut self) -> anyhow::Result<()> {
-        // "Fast" shutdown: sessions are ended, data is written.
-        self.server.stop(Signal::INT).await?;
+        self.server.stop().await?;
         self.folder.close().context("remove the database's folder")
     }
 }

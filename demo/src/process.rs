@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
@@ -16,6 +17,8 @@ use tokio::sync::watch;
 /// How long a process may take for one step before the demo gives up; nothing waits this long
 /// when all is well.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// How long a process may take to stop once the demo has failed.
+const LAST_PATIENCE: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
 
 /// A running process whose output goes to a log file and can be waited for.
 #[derive(Debug)]
@@ -24,6 +27,7 @@ pub struct Process {
     child: Child,
     output: watch::Receiver<Output>,
     log: PathBuf,
+    stop_by: Signal,
 }
 
 #[derive(Debug, Default)]
@@ -47,7 +51,6 @@ impl Process {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .kill_on_drop(true)
             .spawn()
             .with_context(|| {
                 format!("start {}", command.as_std().get_program().to_string_lossy())
@@ -58,7 +61,14 @@ impl Process {
         let stderr = child.stderr.take().context("take standard error")?;
         tokio::spawn(follow(stdout, Arc::clone(&file), Arc::clone(&sender)));
         tokio::spawn(follow(stderr, file, sender));
-        Ok(Self { name: name.to_owned(), child, output, log })
+        Ok(Self { name: name.to_owned(), child, output, log, stop_by: Signal::TERM })
+    }
+
+    /// Makes `signal` what this process is asked to stop by, instead of SIGTERM.
+    #[must_use]
+    pub fn stopped_by(mut self, signal: Signal) -> Self {
+        self.stop_by = signal;
+        self
     }
 
     /// The name given to [`Process::start`].
@@ -126,17 +136,21 @@ impl Process {
         Ok(())
     }
 
-    /// Asks the process to stop with `signal`, then as [`Process::end`].
+    /// Asks the process to stop, then as [`Process::end`].
     ///
     /// # Errors
     ///
     /// As [`Process::end`].
-    pub async fn stop(&mut self, signal: Signal) -> anyhow::Result<()> {
-        // The child is not reaped before `wait`, so the id cannot have gone to another process.
-        if let Some(pid) = self.child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?)) {
-            kill_process(pid, signal).with_context(|| format!("signal {}", self.name))?;
+    pub async fn stop(&mut self) -> anyhow::Result<()> {
+        if let Some(pid) = self.pid() {
+            kill_process(pid, self.stop_by).with_context(|| format!("signal {}", self.name))?;
         }
         self.end().await
+    }
+
+    /// The id while the child is not reaped: until then it cannot go to another process.
+    fn pid(&self) -> Option<Pid> {
+        Pid::from_raw(self.child.id()?.try_into().ok()?)
     }
 
     async fn wait(&mut self) -> anyhow::Result<ExitStatus> {
@@ -163,6 +177,21 @@ impl Process {
         let lines: Vec<String> =
             output.lines.iter().skip(from).map(|line| format!("    {line}")).collect();
         lines.join("\n")
+    }
+}
+
+/// What is still running when the demo gives up is asked to stop, and made to if it does not.
+impl Drop for Process {
+    fn drop(&mut self) {
+        let Some(pid) = self.pid() else { return };
+        let asked = kill_process(pid, self.stop_by);
+        let ended = asked.and_then(|()| {
+            let handle = pidfd_open(pid, PidfdFlags::empty())?;
+            poll(&mut [PollFd::new(&handle, PollFlags::IN)], Some(&LAST_PATIENCE))
+        });
+        if !matches!(ended, Ok(1..)) {
+            self.child.start_kill().ok();
+        }
     }
 }
 
@@ -223,6 +252,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_dropped_process_is_stopped_by_its_own_signal() {
+        let folder = tempfile::tempdir().unwrap();
+        let mark = folder.path().join("interrupted");
+        let script = format!("trap 'touch {}; exit 0' INT; echo up; read x", mark.display());
+        let process = Process::start("dropped", shell(&script), folder.path()).unwrap();
+        let process = process.stopped_by(Signal::INT);
+        process.line(|line| line == "up").await.unwrap();
+        drop(process);
+        assert!(mark.exists());
+    }
+
+    #[tokio::test]
     async fn stopping_ends_exactly_that_process() {
         let logs = tempfile::tempdir().unwrap();
         let script = "trap 'echo bye; exit 0' TERM; echo up; while :; do read x || :; done";
@@ -234,7 +275,7 @@ mod tests {
         second.end().await.unwrap();
         assert!(first.id().is_some());
         first.child.stdin.take();
-        first.stop(Signal::TERM).await.unwrap();
+        first.stop().await.unwrap();
         assert_eq!(first.lines(|line| line == "bye"), ["bye"]);
     }
 }

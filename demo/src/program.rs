@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use rustix::process::Signal;
 use tokio::process::Command;
 
 use crate::database::Database;
@@ -105,7 +104,7 @@ impl Program {
     /// When a process does not end in order, or a journal cannot be read.
     pub async fn stop(mut self) -> anyhow::Result<Truth> {
         for service in &mut self.services {
-            service.stop(Signal::TERM).await?;
+            service.stop().await?;
         }
         self.database.stop().await?;
         Ok(Truth {
