@@ -11,6 +11,8 @@ use smallvec::SmallVec;
 
 use crate::model::Text;
 
+pub(crate) use wire::decode;
+
 /// Values of one field: nearly always one.
 pub type Values = SmallVec<[String; 1]>;
 

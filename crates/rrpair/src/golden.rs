@@ -29,6 +29,9 @@ pub(crate) const POSTGRES: &str = contract!("golden/postgres-query.json");
 pub(crate) const BEFORE_DLP: &str = contract!("golden/filter-dlp/before.jsonl");
 pub(crate) const AFTER_DLP: &str = contract!("golden/filter-dlp/after.jsonl");
 
+pub(crate) const SNAPSHOT_METADATA: &str =
+    contract!("golden/snapshot-tree/.metadata/snapshot.json");
+
 /// Every golden document with one record.
 pub(crate) fn documents() -> Vec<&'static str> {
     let mut documents = vec![EXAMPLE, GET_200, POST_503, DEL_500, GRPC, POSTGRES];

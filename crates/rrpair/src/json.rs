@@ -1,6 +1,7 @@
 //! RRPair documents as JSON text and as order-keeping maps (contract §1, §4.3).
 
 mod ascii;
+mod canonical;
 
 #[cfg(test)]
 mod golden_tests;
@@ -12,6 +13,7 @@ use serde_json::{Map, Value};
 use crate::model::RrPair;
 
 pub use ascii::{object_to_compact_ascii, to_compact_ascii};
+pub use canonical::canonical;
 
 /// Why a document could not be read. Says where, never what was there.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]

@@ -7,6 +7,11 @@ pub mod model;
 pub mod number;
 pub mod origin;
 pub mod otlp;
+pub mod query;
+pub mod session;
+pub mod signature;
+pub mod snapshot;
+pub mod tech;
 pub mod text;
 pub mod time;
 

@@ -83,8 +83,8 @@ impl FromStr for Timestamp {
 
     /// Any offset and up to nine fractional digits.
     fn from_str(text: &str) -> Result<Self, ParseTimestamp> {
-        let time: jiff::Timestamp = text.parse().map_err(|_| ParseTimestamp)?;
-        u64::try_from(time.as_nanosecond()).map(Self).map_err(|_| ParseTimestamp)
+        let nanoseconds = text.parse().map(jiff::Timestamp::as_nanosecond).ok();
+        nanoseconds.and_then(|ns| ns.try_into().ok()).map(Self).ok_or(ParseTimestamp)
     }
 }
 

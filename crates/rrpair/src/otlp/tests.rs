@@ -162,6 +162,7 @@ fn overhead_is_an_upper_bound() {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "every place takes an option")]
 fn some(value: any_value::Value) -> Option<AnyValue> {
     Some(AnyValue { value: Some(value) })
 }

@@ -63,7 +63,7 @@ proptest! {
     }
 
     #[test]
-    fn never_panics_on_text(text: String) {
-        let _: Result<u64, _> = parse(&text);
+    fn text_without_a_date_is_refused(text in "[^-]*") {
+        prop_assert_eq!(parse(&text), Err(ParseTimestamp));
     }
 }
