@@ -1,1 +1,19 @@
-//! See ARCHITECTURE.md.
+//! Custom resources → the plan that a node carries out. Pure: equal inputs give equal plans,
+//! and one bad object never disturbs another.
+
+mod compile;
+mod endpoint;
+mod plan;
+mod secret;
+mod selector;
+
+pub use compile::{
+    Compiled, ObjectKind, Objects, Outcome, Rejection, SecretData, Warning, compile,
+};
+pub use endpoint::{Endpoint, ParseEndpoint, Scheme, Transport};
+pub use plan::{
+    BudgetPlan, CapturePlan, ExporterPlan, HeaderPlan, ObjectKey, Plan, SamplingPlan, TlsPlan,
+};
+pub use secret::SecretText;
+pub use selector::{InvalidSelector, Selector};
+pub use weir_api::v1alpha1::{CaptureDirection, Compression, Protocol, TlsMode, WhenFull};

@@ -1,0 +1,114 @@
+//! A rule made ready to run over many pairs.
+
+mod compile;
+mod matcher;
+mod sample;
+
+#[cfg(test)]
+mod tests;
+
+use weir_rrpair::{Direction, RrPair, Timestamp, Uuid};
+
+pub use compile::{CompileError, Fault};
+pub use sample::{NoShare, Sample};
+
+use crate::RuleDocument;
+use matcher::{Matcher, Subject};
+
+/// Names that [`Filter::named`] knows.
+pub const NAMED_RULES: [&str; 1] = ["standard"];
+
+/// Source of the rule `standard`.
+const STANDARD: &str = include_str!("../rules/standard.json");
+
+/// A compiled rule. Compare rules by their documents.
+#[derive(Debug)]
+pub struct Filter {
+    id: String,
+    root: Expression,
+}
+
+/// A name that no rule has.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("no filter rule {name:?} ships with this version; known: {}", NAMED_RULES.join(", "))]
+pub struct UnknownRule {
+    pub name: String,
+}
+
+#[derive(Debug)]
+enum Expression {
+    All(Vec<Self>),
+    Any(Vec<Self>),
+    Not(Box<Self>),
+    Test(Test),
+}
+
+#[derive(Debug)]
+enum Test {
+    Text(Subject, Matcher),
+    Direction(Direction),
+    TimeRange { from: Timestamp, before: Timestamp },
+    Uuid(Uuid),
+    BodyHash([u8; 32]),
+    Sample(Sample),
+}
+
+impl RuleDocument {
+    /// The document of a rule that ships with Weir; see [`NAMED_RULES`].
+    ///
+    /// # Errors
+    ///
+    /// [`UnknownRule`] for every other name.
+    pub fn named(name: &str) -> Result<Self, UnknownRule> {
+        match name {
+            "standard" => Ok(serde_json::from_str(STANDARD).expect("a test reads this file")),
+            _ => Err(UnknownRule { name: name.to_owned() }),
+        }
+    }
+}
+
+impl Filter {
+    /// A rule that ships with Weir; see [`NAMED_RULES`].
+    ///
+    /// # Errors
+    ///
+    /// [`UnknownRule`] for every other name.
+    pub fn named(name: &str) -> Result<Self, UnknownRule> {
+        let document = RuleDocument::named(name)?;
+        Ok(Self::compile(&document).expect("a test compiles every rule that ships"))
+    }
+
+    /// Name of the rule.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// True when the rule matches: the pair is dropped.
+    pub fn drops(&self, pair: &RrPair) -> bool {
+        self.root.holds(pair)
+    }
+}
+
+impl Expression {
+    fn holds(&self, pair: &RrPair) -> bool {
+        match self {
+            Self::All(parts) => parts.iter().all(|part| part.holds(pair)),
+            Self::Any(parts) => parts.iter().any(|part| part.holds(pair)),
+            Self::Not(part) => !part.holds(pair),
+            Self::Test(test) => test.holds(pair),
+        }
+    }
+}
+
+impl Test {
+    fn holds(&self, pair: &RrPair) -> bool {
+        match self {
+            Self::Text(subject, matcher) => subject.any(pair, |text| matcher.matches(text)),
+            Self::Direction(direction) => pair.direction == *direction,
+            Self::TimeRange { from, before } => *from <= pair.ts && pair.ts < *before,
+            Self::Uuid(uuid) => pair.uuid == *uuid,
+            Self::BodyHash(hash) => matcher::body_hash_is(pair, hash),
+            Self::Sample(sample) => !sample.keeps(pair.session.as_deref(), &pair.uuid),
+        }
+    }
+}

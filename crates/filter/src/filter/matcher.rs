@@ -1,0 +1,123 @@
+//! Where text comes from and how it is compared.
+
+use aho_corasick::AhoCorasick;
+use regex::Regex;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use weir_rrpair::{Http, RrPair};
+
+/// A place in a pair that holds text.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Subject {
+    Host,
+    Url,
+    Header(String),
+    Tag(String),
+    Tech,
+    L7protocol,
+    NetworkAddress,
+    Service,
+    Cluster,
+    Namespace,
+    Command,
+    Location,
+    Status,
+    BodyJson,
+    BodyXml,
+}
+
+/// A comparison with one or several values.
+#[derive(Debug)]
+pub(super) enum Matcher {
+    /// Any of these; the flag ignores ASCII case.
+    Equal(Vec<String>, bool),
+    /// Any of these as a part. Boxed: the automaton is large.
+    Contains(Box<AhoCorasick>),
+    Regex(Regex),
+}
+
+impl Subject {
+    /// Host names have no case (RFC 3986 §3.2.2); everything else is compared as it is.
+    pub(super) fn ignores_case(&self) -> bool {
+        matches!(self, Self::Host)
+    }
+
+    /// True when `holds` is true for the text at this place, or for one of several. A place
+    /// that the pair does not have matches nothing.
+    pub(super) fn any(&self, pair: &RrPair, holds: impl Fn(&str) -> bool) -> bool {
+        match self {
+            Self::Host => host(pair).is_some_and(holds),
+            Self::Url => holds(pair.http.as_ref().map_or(&pair.location, |http| &http.req.url)),
+            Self::Header(name) => pair.http.as_ref().is_some_and(|http| {
+                http.req
+                    .headers
+                    .iter()
+                    .filter(|(key, _)| key.eq_ignore_ascii_case(name))
+                    .any(|(_, values)| values.iter().any(|value| holds(value)))
+            }),
+            Self::Tag(key) => pair.tags.value(key).is_some_and(holds),
+            Self::Tech => pair.tech.as_deref().is_some_and(holds),
+            Self::L7protocol => holds(&pair.l7protocol),
+            Self::NetworkAddress => pair.network_address.as_deref().is_some_and(holds),
+            Self::Service => holds(&pair.service),
+            Self::Cluster => holds(&pair.cluster),
+            Self::Namespace => holds(&pair.namespace),
+            Self::Command => holds(&pair.command),
+            Self::Location => holds(&pair.location),
+            Self::Status => holds(&pair.status),
+            Self::BodyJson => body_json(pair).is_some_and(|text| holds(&text)),
+            Self::BodyXml => body_xml(pair).is_some_and(holds),
+        }
+    }
+}
+
+impl Matcher {
+    pub(super) fn matches(&self, text: &str) -> bool {
+        match self {
+            Self::Equal(values, false) => values.iter().any(|value| value == text),
+            Self::Equal(values, true) => values.iter().any(|v| v.eq_ignore_ascii_case(text)),
+            Self::Contains(automaton) => automaton.is_match(text),
+            Self::Regex(regex) => regex.is_match(text),
+        }
+    }
+}
+
+/// True when the request has a body with this SHA-256.
+pub(super) fn body_hash_is(pair: &RrPair, hash: &[u8; 32]) -> bool {
+    let in_signature =
+        pair.signature.as_ref().and_then(|signature| signature.value("http:requestBodyHash"));
+    match (in_signature, &pair.http) {
+        (Some(bytes), _) => bytes == hash,
+        (None, Some(http)) if !http.req.body.is_empty() => {
+            Sha256::digest(&http.req.body.0).as_slice() == hash
+        }
+        _ => false,
+    }
+}
+
+fn host(pair: &RrPair) -> Option<&str> {
+    match &pair.http {
+        Some(http) if !http.req.host.is_empty() => Some(&http.req.host),
+        _ => pair.netinfo.as_ref()?.upstream.hostname.as_deref(),
+    }
+}
+
+/// The signature's form: compact, keys sorted (contract §1.8).
+fn body_json(pair: &RrPair) -> Option<String> {
+    let signature = pair.signature.as_ref();
+    if let Some(text) = signature.and_then(|s| s.value("http:requestBodyJSON")) {
+        return String::from_utf8(text.to_vec()).ok();
+    }
+    let http = pair.http.as_ref()?;
+    let body = (!http.req.body.is_empty()).then_some(http.req.body.0.as_slice())?;
+    let mut value: Value = serde_json::from_slice(body).ok()?;
+    value.sort_all_objects();
+    Some(value.to_string())
+}
+
+fn body_xml(pair: &RrPair) -> Option<&str> {
+    let http: &Http = pair.http.as_ref()?;
+    let media_type = http.req.headers.first("Content-Type")?;
+    let body = http.req.body.0.as_slice();
+    media_type.contains("xml").then(|| std::str::from_utf8(body).ok())?
+}
