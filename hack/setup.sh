@@ -13,6 +13,7 @@ cd "$(root_of_repository)"
 
 BPF_LINKER=0.13.0
 CARGO_DENY=0.20.2
+CARGO_FUZZ=0.13.2
 LLVM=/usr/lib/llvm-22
 
 level=${1:-test}
@@ -128,13 +129,18 @@ servers_and_load() {
         fail "no go: the OpenTelemetry Collector is built from Go modules; install Go 1.25 or newer"
 }
 
+# cargo_tool NAME VERSION: a cargo subcommand. Without optimisation it builds in half the time,
+# and still does its work in seconds.
+cargo_tool() {
+    cargo "$1" --version 2>/dev/null | grep -qxF "cargo-$1 $2" && return 0
+    say "building cargo-$1 $2"
+    CARGO_PROFILE_DEV_DEBUG=0 \
+        cargo install "cargo-$1" --locked --version "$2" --debug --force
+}
+
 tools() {
-    if ! cargo deny --version 2>/dev/null | grep -qxF "cargo-deny $CARGO_DENY"; then
-        say "building cargo-deny $CARGO_DENY"
-        # Without optimisation it builds in half the time and still checks in seconds.
-        CARGO_PROFILE_DEV_DEBUG=0 \
-            cargo install cargo-deny --locked --version "$CARGO_DENY" --debug --force
-    fi
+    cargo_tool deny "$CARGO_DENY"
+    cargo_tool fuzz "$CARGO_FUZZ"
     cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
     cargo clippy --version >/dev/null 2>&1 || rustup component add clippy
 }
