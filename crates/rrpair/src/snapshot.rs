@@ -69,10 +69,11 @@ const fn safe(character: char) -> char {
 /// File of a record: `<uuid>.json`, hyphenated; `random` gives one where the document's
 /// `uuid` is not the base64 of 16 bytes.
 pub fn file_name(document: &Map<String, Value>, random: impl FnOnce() -> Uuid) -> String {
-    let uuid = document
-        .get("uuid")
-        .and_then(Value::as_str)
-        .and_then(crate::fields::decode)
-        .and_then(|bytes| bytes.try_into().ok().map(Uuid));
-    format!("{}.json", uuid.unwrap_or_else(random))
+    format!("{}.json", uuid(document).unwrap_or_else(random))
+}
+
+/// The document's `uuid`, when it is the base64 of 16 bytes.
+pub fn uuid(document: &Map<String, Value>) -> Option<Uuid> {
+    let bytes = crate::fields::decode(document.get("uuid")?.as_str()?)?;
+    bytes.try_into().ok().map(Uuid)
 }

@@ -22,20 +22,29 @@ impl Numbering {
     /// signature, `instance` apart, has the same pairs, and returns the ordinal. An `instance`
     /// that is there already is discarded; a document without a signature stays as it is.
     pub fn number(&mut self, document: &mut Map<String, Value>) -> Option<u64> {
-        let signature = document.get_mut("signature")?.as_object_mut()?;
-        signature.shift_remove("instance");
-        let next = self.seen.entry(digest(signature)).or_default();
+        let next = self.seen.entry(digest(document)?).or_default();
         let ordinal = *next;
         *next += 1;
-        let value = STANDARD.encode(ordinal.to_string());
-        signature.insert("instance".to_owned(), Value::String(value));
+        set(document, ordinal);
         Some(ordinal)
     }
 }
 
-/// The pairs as a set: their order does not count.
-fn digest(signature: &Map<String, Value>) -> [u8; 32] {
-    let mut pairs: Vec<_> = signature.iter().collect();
+/// Makes `ordinal` the document's instance, in place of any other; without a signature the
+/// document stays as it is. For those who number in another order than that of arrival.
+pub fn set(document: &mut Map<String, Value>, ordinal: u64) {
+    if let Some(Value::Object(signature)) = document.get_mut("signature") {
+        signature.shift_remove("instance");
+        let value = STANDARD.encode(ordinal.to_string());
+        signature.insert("instance".to_owned(), Value::String(value));
+    }
+}
+
+/// Hash of the document's signature, `instance` apart: equal for the same set of pairs in any
+/// order. `None` without a signature.
+pub fn digest(document: &Map<String, Value>) -> Option<[u8; 32]> {
+    let signature = document.get("signature")?.as_object()?;
+    let mut pairs: Vec<_> = signature.iter().filter(|(key, _)| *key != "instance").collect();
     pairs.sort_by_key(|(key, _)| *key);
     let mut hash = Sha256::new();
     for (key, value) in pairs {
@@ -45,5 +54,5 @@ fn digest(signature: &Map<String, Value>) -> [u8; 32] {
             hash.update(part);
         }
     }
-    hash.finalize().into()
+    Some(hash.finalize().into())
 }
