@@ -25,7 +25,7 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--weir", default=f"{HERE}/../target/release/weir", help="release binary")
     parser.add_argument("--otelcol", help="collector binary; absent: the one that build.sh builds")
-    parser.add_argument("--transport", choices=["Grpc", "Http"], default="Grpc")
+    parser.add_argument("--transport", choices=["GRPC", "HTTP"], default="GRPC")
     parser.add_argument("--quick", action="store_true", help="one short round: a smoke test")
     parser.add_argument("--out", help="file for the report, e.g. bench/RESULTS.md; absent: only print")
     options = parser.parse_args()

@@ -22,7 +22,7 @@ def head(options):
         "One nginx worker on CPU 0; wrk (16 keep-alive connections, as fast as they go), `weir run` and the\n"
         "collector share CPU 1. Both sides of a ratio come from the same run, with and without the capture\n"
         "in turn. Costs are scheduler CPU time. The exporter delivers over OTLP/"
-        f"{'gRPC' if options.transport == 'Grpc' else 'HTTP'} to a real OpenTelemetry\n"
+        f"{'gRPC' if options.transport == 'GRPC' else 'HTTP'} to a real OpenTelemetry\n"
         "Collector 0.161 with its `nop` exporter, whose own CPU is not counted. Medians.\n"
     )
 

@@ -71,12 +71,12 @@ class Collector:
     """The OpenTelemetry Collector with its nop exporter, on CPU 1."""
 
     def __init__(self, folder, binary):
-        self.ports = {"Grpc": free_port(), "Http": free_port()}
+        self.ports = {"GRPC": free_port(), "HTTP": free_port()}
         with open(f"{folder}/nop.yaml", "w") as out:
             out.write(
                 "receivers: {otlp: {protocols: {"
-                f"grpc: {{endpoint: 127.0.0.1:{self.ports['Grpc']}}}, "
-                f"http: {{endpoint: 127.0.0.1:{self.ports['Http']}}}}}}}}}\n"
+                f"grpc: {{endpoint: 127.0.0.1:{self.ports['GRPC']}}}, "
+                f"http: {{endpoint: 127.0.0.1:{self.ports['HTTP']}}}}}}}}}\n"
                 "exporters: {nop: {}}\n"
                 "service:\n"
                 "  telemetry: {metrics: {level: none}, logs: {level: error}}\n"

@@ -283,7 +283,7 @@ impl Connection {
     }
 
     fn fill(&mut self) -> Result<usize> {
-        let mut buffer = [0; 64 * 1024];
+        let mut buffer = [0; 16 * 1024];
         let count = self.stream.read(&mut buffer).context("receive")?;
         self.received.extend(buffer.iter().take(count));
         Ok(count)
@@ -304,3 +304,6 @@ fn write_body(upload: &Upload, out: &mut Vec<u8>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

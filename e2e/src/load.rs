@@ -15,6 +15,8 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 pub struct Load {
     pub address: SocketAddr,
+    /// Before every path.
+    pub prefix: &'static str,
     /// Connections at the same time, each with a thread of its own.
     pub connections: usize,
     /// Requests on each connection.
@@ -43,7 +45,16 @@ impl Load {
     /// A thousand small requests over 64 connections.
     #[must_use]
     pub const fn new(address: SocketAddr, mix: Mix) -> Self {
-        Self { address, connections: 64, requests: 16, depth: 1, body_limit: 2048, seed: 1, mix }
+        Self {
+            address,
+            prefix: "",
+            connections: 64,
+            requests: 16,
+            depth: 1,
+            body_limit: 2048,
+            seed: 1,
+            mix,
+        }
     }
 
     /// Sends everything and gives what happened.
@@ -93,17 +104,18 @@ impl Load {
         let size = random.size(self.body_limit);
         let sizes = FILE_SIZES.iter().filter(|&&size| size <= self.body_limit).count();
         let file = FILE_SIZES.get(random.below(sizes)).copied().unwrap_or_default();
-        let download = Request::get(format!("/bytes/{file}?id={id}"));
+        let prefix = self.prefix;
+        let download = Request::get(format!("{prefix}/bytes/{file}?id={id}"));
         if self.mix == Mix::Downloads {
             return download;
         }
         // Raw bytes that a target may hold although no standard allows them come as escapes.
-        let target = format!("/echo?id={id}&q=%7f%00%C3%A9+a%2Fb&empty");
+        let target = format!("{prefix}/echo?id={id}&q=%7f%00%C3%A9+a%2Fb&empty");
         let mut request = match random.below(8) {
             0 => download,
             1 => Request { method: "HEAD", ..download },
             2 => Request { method: "PUT", ..Request::post(target, random.bytes(size)) },
-            3 => Request { method: "DELETE", ..Request::get(format!("/none?id={id}")) },
+            3 => Request { method: "DELETE", ..Request::get(format!("{prefix}/none?id={id}")) },
             _ => Request::post(target, random.bytes(size)),
         };
         if self.mix == Mix::All && request.method == "POST" && size > 0 {

@@ -138,6 +138,12 @@ impl Running {
         self.wait_exit()
     }
 
+    /// How often `text` stands in the output.
+    #[must_use]
+    pub fn output_count(&self, text: &str) -> usize {
+        self.stdout().matches(text).count() + self.stderr().matches(text).count()
+    }
+
     /// Process ids of the direct children, e.g. nginx workers.
     #[must_use]
     pub fn children(&self) -> Vec<u32> {
@@ -165,16 +171,16 @@ impl Drop for Running {
         let Ok(id) = self.id() else { return };
         if matches!(self.child.try_wait(), Ok(None)) {
             // Continued first: a stopped process does not see SIGTERM.
-            let _ = kill_process(id, Signal::CONT);
-            let _ = kill_process(id, Signal::TERM);
+            kill_process(id, Signal::CONT).ok();
+            kill_process(id, Signal::TERM).ok();
             let end = Instant::now() + PATIENCE / 6;
             while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < end {
                 std::thread::sleep(Duration::from_millis(10));
             }
         }
         // The group is our own child's; after a clean end there is nothing left in it.
-        let _ = kill_process_group(id, Signal::KILL);
-        let _ = self.child.wait();
+        kill_process_group(id, Signal::KILL).ok();
+        self.child.wait().ok();
     }
 }
 

@@ -89,7 +89,8 @@ impl Nginx {
              error_log stderr warn;\n\
              events {{ worker_connections 20000; }}\n\
              http {{\n\
-             access_log off; sendfile {sendfile}; keepalive_requests 100000000;\n\
+             log_format short \"$request_uri $status\";\n\
+             access_log {folder}/access.log short; sendfile {sendfile}; keepalive_requests 100000000;\n\
              keepalive_timeout 600; client_max_body_size 16m; client_body_buffer_size 2m;\n\
              default_type application/octet-stream; client_body_temp_path {folder}/body;\n\
              proxy_temp_path {folder}/proxy; proxy_buffers 16 128k;\n\

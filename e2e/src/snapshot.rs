@@ -32,13 +32,16 @@ pub fn files(out_dir: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Reads a whole snapshot directory and checks its layout.
+/// Reads a whole snapshot directory and checks its layout. Nothing was written when nothing came.
 ///
 /// # Errors
 ///
 /// When it is not laid out as the contract says or a file is not a record.
 pub fn read(out_dir: &Path) -> Result<Vec<Pair>> {
     let metadata = out_dir.join(".metadata/snapshot.json");
+    if !metadata.exists() && files(out_dir)?.is_empty() {
+        return Ok(Vec::new());
+    }
     let metadata = fs::read(&metadata).context("read .metadata/snapshot.json")?;
     let metadata: Value = serde_json::from_slice(&metadata).context("parse the metadata")?;
     let mut pairs = Vec::new();

@@ -89,6 +89,13 @@ impl Pair {
     pub fn is_half(&self) -> bool {
         self.uri.is_none() || self.response.is_none()
     }
+
+    /// Whether the record says that a body is not whole.
+    #[must_use]
+    pub fn has_hole(&self) -> bool {
+        let messages = &self.record["http"];
+        ["req", "res"].iter().any(|message| messages[*message]["truncated"] == true)
+    }
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a status code")]
@@ -175,6 +182,10 @@ impl fmt::Display for Differences {
 
 /// Compares the pairs of one direction with what their client did: every exchange exactly
 /// once, nothing else, and the same content.
+///
+/// # Panics
+///
+/// When two exchanges have the same target: then there is no truth to compare with.
 #[must_use]
 pub fn compare(sent: &[Exchange], captured: &[Pair], bodies: Bodies) -> Differences {
     let mut found = Differences::default();
@@ -236,9 +247,11 @@ fn alterations(
 }
 
 /// A response that lacks bytes must say so, with its true size.
+#[expect(clippy::cast_precision_loss, reason = "test bodies are far below 2^53 bytes")]
 fn has_hole_mark(pair: &Pair, size: usize) -> bool {
+    let size = size as f64;
     let response = &pair.record["http"]["res"];
-    let marked = |value: &Value| value.as_f64() == Some(size as f64);
+    let marked = |value: &Value| value.as_f64() == Some(size);
     let Value::Object(map) = response else { return false };
     map.iter().any(|(key, value)| key != "statusCode" && contains(value, &marked))
 }

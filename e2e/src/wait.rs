@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Result, bail};
 
 /// Bound of every wait. Long, since it only matters when something is broken.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Calls `probe` until it gives a value.
 ///
