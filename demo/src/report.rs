@@ -53,25 +53,25 @@ fn share(sorted: &[f64], percent: usize) -> f64 {
     sorted.get(rank - 1).copied().unwrap_or_default()
 }
 
-/// Writes one pair with every byte of its query and its answer visible.
+/// Writes one request with every byte of its query visible, and what each place that saw it
+/// noted: `pairs` are the records of one request.
 ///
 /// # Errors
 ///
 /// When `out` cannot be written.
-pub fn failure(out: &mut impl Write, record: &Record) -> io::Result<()> {
-    writeln!(out, "  {} {}", visible(&record.method), visible(&record.target))?;
-    for (name, value) in &record.query {
-        writeln!(out, "      {} = \"{}\"", visible(name), visible(value))?;
+pub fn failure(out: &mut impl Write, pairs: &[&Record]) -> io::Result<()> {
+    let Some(first) = pairs.first() else { return writeln!(out, "  no request failed") };
+    writeln!(out, "  {} {}", visible(&first.method), visible(&first.target))?;
+    for (name, value) in &first.query {
+        writeln!(out, "  {} = \"{}\"", visible(name), visible(value))?;
     }
-    let body = String::from_utf8_lossy(&record.response_body.0);
-    writeln!(
-        out,
-        "      {} {} answered {} {}",
-        record.direction,
-        visible(&record.service),
-        visible(&record.status),
-        visible(&body)
-    )
+    for pair in pairs {
+        let body = String::from_utf8_lossy(&pair.response_body.0);
+        let (direction, service) = (pair.direction.to_string(), visible(&pair.service));
+        let (status, body) = (visible(&pair.status), visible(&body));
+        writeln!(out, "    {direction:<3} {service:<18} {status} {body}")?;
+    }
+    Ok(())
 }
 
 /// Text with its control characters spelled out: a captured byte never steers the terminal.
@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn the_del_of_the_failing_request_is_visible() {
         let mut out = Vec::new();
-        failure(&mut out, &record("outerspace-server", "500", 1.0)).unwrap();
+        failure(&mut out, &[&record("outerspace-server", "500", 1.0)]).unwrap();
         let text = String::from_utf8(out).unwrap();
         assert!(text.contains("id = \"falcon-9\\x7f\""), "{text}");
         assert!(!text.contains('\u{7f}'));
