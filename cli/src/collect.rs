@@ -9,15 +9,16 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
     thread,
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::Context as _;
 use clap::Args;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use serde_json::{Map, json};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use weir_rrpair::Timestamp;
 
 use self::{printer::Printer, writer::Writer};
 use crate::{
@@ -172,7 +173,7 @@ impl CollectCommand {
             tool: "weir-collect",
             source: "otlp",
             source_keys,
-            created_at: Timestamp::now(),
+            created_at: now(),
         }
     }
 
@@ -183,6 +184,12 @@ impl CollectCommand {
         }
         out.flush()
     }
+}
+
+/// The wall clock; the epoch when that is before it.
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
 }
 
 fn exit_code(outcome: &Outcome) -> ExitCode {

@@ -4,25 +4,24 @@
 //! Pairs are written as they come, each whole under its final name or not at all, so that a
 //! crash loses nothing that was acknowledged by then. No `fsync`: what a power cut takes, it takes.
 
-mod compact;
-mod layout;
 mod number;
 
 use std::{
     collections::{BTreeSet, HashMap},
-    fs, io,
+    fs,
+    io::{self, Write as _},
     path::{Path, PathBuf},
 };
 
-use jiff::Timestamp;
-use serde_json::{Map, Value, json};
-use uuid::Uuid;
+use serde_json::{Map, Value};
+use weir_rrpair::{
+    Timestamp, Uuid,
+    json::{object_from_slice, object_to_compact_ascii},
+    snapshot::{Metadata, host_directory, instance, uuid},
+};
 
 use self::number::Numbering;
-pub use self::{
-    layout::{file_uuid, host_directory},
-    number::Order,
-};
+pub use self::number::Order;
 use crate::receiver::Pair;
 
 /// What a snapshot says of itself, and where it goes.
@@ -52,6 +51,7 @@ pub struct Snapshot {
     host_numbers: HashMap<String, u32>,
     numbering: Numbering,
     pairs: u64,
+    has_metadata: bool,
     /// Earliest and latest record time in nanoseconds.
     times: Option<(u64, u64)>,
 }
@@ -76,7 +76,7 @@ pub struct Summary {
 impl Snapshot {
     /// A snapshot with a random id. Nothing is on disk before the first pair.
     pub fn new(config: SnapshotConfig) -> Self {
-        Self::with_id(config, Uuid::new_v4())
+        Self::with_id(config, random_uuid())
     }
 
     fn with_id(config: SnapshotConfig, id: Uuid) -> Self {
@@ -89,6 +89,7 @@ impl Snapshot {
             host_numbers: HashMap::new(),
             numbering: Numbering::default(),
             pairs: 0,
+            has_metadata: false,
             times: None,
         }
     }
@@ -105,13 +106,20 @@ impl Snapshot {
     ///
     /// # Errors
     ///
-    /// Those of the file system; the pair then counts for nothing.
+    /// Those of the file system; the pair should then be sent again.
     pub fn write(&mut self, pair: &Pair) -> io::Result<()> {
-        let uuid = file_uuid(&pair.body).unwrap_or_else(Uuid::new_v4);
+        let uuid = uuid(&pair.body).unwrap_or_else(random_uuid);
         let host = self.host(&pair.body)?;
         let placed = self.numbering.next(pair);
-        let record = placed.numbered(&pair.body);
-        write_whole(&self.file(host, uuid), compact::to_compact_ascii(&record).as_bytes())?;
+        let text = match placed.instance() {
+            Some(ordinal) => {
+                let mut numbered = pair.body.clone();
+                instance::set(&mut numbered, ordinal);
+                object_to_compact_ascii(&numbered)
+            }
+            None => object_to_compact_ascii(&pair.body),
+        };
+        write_whole(&self.file(host, uuid), text.as_bytes())?;
 
         self.numbering.placed((host, uuid), placed);
         self.pairs += 1;
@@ -122,8 +130,9 @@ impl Snapshot {
             let (first, last) = self.times.unwrap_or((pair.time_ns, pair.time_ns));
             self.times = Some((first.min(pair.time_ns), last.max(pair.time_ns)));
         }
-        if self.pairs == 1 {
+        if !self.has_metadata {
             self.write_metadata()?; // so that a crash later leaves a usable directory
+            self.has_metadata = true;
         }
         Ok(())
     }
@@ -138,8 +147,8 @@ impl Snapshot {
         if self.pairs == 0 {
             return Ok(None);
         }
-        for ((host, uuid), instance) in self.numbering.changes(self.config.order) {
-            renumber(&self.file(host, uuid), instance)?;
+        for ((host, uuid), ordinal) in self.numbering.changes(self.config.order) {
+            renumber(&self.file(host, uuid), ordinal)?;
         }
         self.write_metadata()?;
         let mut hosts: Vec<_> =
@@ -169,29 +178,20 @@ impl Snapshot {
     fn write_metadata(&self) -> io::Result<()> {
         let directory = self.config.out_dir.join(".metadata");
         fs::create_dir_all(&directory)?;
-        let text = serde_json::to_string_pretty(&self.metadata())?;
-        write_whole(&directory.join("snapshot.json"), text.as_bytes())
-    }
-
-    fn metadata(&self) -> Value {
-        let id = self.id.to_string();
-        let short: String = id.chars().take(8).collect();
-        let created = micros(self.config.created_at);
-        let (start, end) = self.times.map_or_else(
-            || (created.clone(), created.clone()),
-            |(first, last)| (record_time(first), record_time(last)),
-        );
-        let mut metadata = Map::new();
-        metadata.insert("id".into(), id.into());
-        metadata.insert("name".into(), format!("{}-{short}", self.config.tool).into());
-        metadata.insert("source".into(), self.config.source.into());
-        metadata.insert("analysisStatus".into(), "none".into());
-        metadata.extend(self.config.source_keys.clone());
-        metadata.insert("timeRange".into(), json!({ "start": start, "end": end }));
-        metadata.insert("rrpairCount".into(), self.pairs.into());
-        metadata.insert("createdAt".into(), created.into());
-        metadata.insert("createdBy".into(), concat!("weir ", env!("CARGO_PKG_VERSION")).into());
-        Value::Object(metadata)
+        let created_at = self.config.created_at;
+        let (start, end) = self.times.unwrap_or((created_at.0, created_at.0));
+        let metadata = Metadata {
+            id: self.id,
+            tool: self.config.tool.to_owned(),
+            source: self.config.source.to_owned(),
+            source_keys: self.config.source_keys.clone(),
+            start: Timestamp(start),
+            end: Timestamp(end),
+            records: self.pairs,
+            created_at,
+            created_by: concat!("weir ", env!("CARGO_PKG_VERSION")).to_owned(),
+        };
+        write_whole(&directory.join("snapshot.json"), metadata.to_json().as_bytes())
     }
 }
 
@@ -234,20 +234,21 @@ fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     renamed
 }
 
-fn renumber(path: &Path, instance: u32) -> io::Result<()> {
-    let Value::Object(body) = serde_json::from_slice(&fs::read(path)?)? else {
-        return Err(io::ErrorKind::InvalidData.into()); // we wrote an object
-    };
-    let record = number::numbered(&body, instance);
-    write_whole(path, compact::to_compact_ascii(&record).as_bytes())
+fn renumber(path: &Path, ordinal: u64) -> io::Result<()> {
+    let text = fs::read(path)?;
+    let mut body = object_from_slice(&text).map_err(io::Error::other)?;
+    instance::set(&mut body, ordinal);
+    let record = object_to_compact_ascii(&body);
+    if record.len() == text.len() {
+        // In place: to replace a file by renaming makes ext4 flush it, milliseconds each.
+        fs::OpenOptions::new().write(true).open(path)?.write_all(record.as_bytes())
+    } else {
+        write_whole(path, record.as_bytes())
+    }
 }
 
-fn record_time(time_ns: u64) -> String {
-    Timestamp::from_nanosecond(time_ns.into()).map(micros).unwrap_or_default()
-}
-
-fn micros(time: Timestamp) -> String {
-    time.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
+fn random_uuid() -> Uuid {
+    Uuid(uuid::Uuid::new_v4().into_bytes())
 }
 
 #[cfg(test)]

@@ -107,7 +107,7 @@ impl<'a> View<'a> {
     }
 
     /// One line, no line feed, safe for a terminal.
-    pub fn line(self, style: Style) -> impl Display {
+    pub fn line(self, style: Style) -> String {
         let mut line = String::new();
         // Writing to a String cannot fail.
         self.write_line(style, &mut line).ok();

@@ -50,7 +50,7 @@ impl Writer {
             }
             self.snapshot.write(pair)?;
             if let Some(lines) = &self.lines {
-                lines.offer(View::new(&pair.body).line(self.style).to_string());
+                lines.offer(View::new(&pair.body).line(self.style));
             }
             if self.is_full() {
                 self.full.cancel();

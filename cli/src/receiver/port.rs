@@ -120,7 +120,7 @@ impl Served {
         }
         drop(listener);
         if tokio::time::timeout(grace, graceful.shutdown()).await.is_err() {
-            tracing::warn!(transport = self.port.transport(), "requests cut off at shutdown");
+            tracing::warn!(transport = self.port.transport(), "connections cut off at shutdown");
         }
         connections.shutdown().await;
     }

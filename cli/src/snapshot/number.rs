@@ -6,10 +6,7 @@
 
 use std::collections::HashMap;
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use serde_json::{Map, Value};
-use sha2::{Digest as _, Sha256};
-use uuid::Uuid;
+use weir_rrpair::{Uuid, snapshot::instance};
 
 use crate::receiver::Pair;
 
@@ -25,39 +22,36 @@ pub enum Order {
 
 /// A file: number of its host directory, and its name.
 pub(super) type File = (u32, Uuid);
-/// Hash of a signature without `instance`; 128 bits are enough to tell signatures apart.
-type SignatureHash = [u8; 16];
+/// See [`instance::digest`].
+type Digest = [u8; 32];
 
-/// Where each pair stands among its likes. About 100 bytes a pair.
+/// Where each pair stands among its likes. About 120 bytes a pair.
 #[derive(Debug, Default)]
 pub(super) struct Numbering {
     files: HashMap<File, Placed>,
-    next: HashMap<SignatureHash, u32>,
+    next: HashMap<Digest, u64>,
     arrivals: u64,
 }
 
 /// One pair's number. `None` for a pair without a signature, which gets none.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Placed {
-    signature: Option<(SignatureHash, u32)>,
+    signature: Option<(Digest, u64)>,
     time_ns: u64,
     arrival: u64,
 }
 
 impl Placed {
-    /// `body` with its number.
-    pub(super) fn numbered(&self, body: &Map<String, Value>) -> Value {
-        match self.signature {
-            Some((_, instance)) => numbered(body, instance),
-            None => Value::Object(body.clone()),
-        }
+    /// Its number in order of arrival.
+    pub(super) fn instance(&self) -> Option<u64> {
+        self.signature.map(|(_, instance)| instance)
     }
 }
 
 impl Numbering {
     /// The number of a pair that arrives now.
     pub(super) fn next(&self, pair: &Pair) -> Placed {
-        let signature = signature_hash(&pair.body)
+        let signature = instance::digest(&pair.body)
             .map(|hash| (hash, self.next.get(&hash).copied().unwrap_or_default()));
         Placed { signature, time_ns: pair.time_ns, arrival: self.arrivals }
     }
@@ -72,7 +66,7 @@ impl Numbering {
     }
 
     /// The files whose number in `order` is another one than they were written with.
-    pub(super) fn changes(&self, order: Order) -> Vec<(File, u32)> {
+    pub(super) fn changes(&self, order: Order) -> Vec<(File, u64)> {
         let mut signed: Vec<_> = self
             .files
             .iter()
@@ -93,35 +87,10 @@ impl Numbering {
 }
 
 /// The numbers of a group that stands oldest first.
-fn ordinals(length: usize, order: Order) -> impl Iterator<Item = u32> {
-    let length = u32::try_from(length).unwrap_or(u32::MAX);
+fn ordinals(length: usize, order: Order) -> impl Iterator<Item = u64> {
+    let length = length as u64;
     (0..length).map(move |place| match order {
         Order::Oldest => place,
         Order::Newest => length - 1 - place,
     })
-}
-
-/// `body` with `instance` as the last key of its signature, an existing one discarded; as it
-/// is when it has no signature.
-pub(super) fn numbered(body: &Map<String, Value>, instance: u32) -> Value {
-    let mut body = body.clone();
-    if let Some(Value::Object(signature)) = body.get_mut("signature") {
-        signature.shift_remove("instance");
-        signature.insert("instance".into(), STANDARD.encode(instance.to_string()).into());
-    }
-    Value::Object(body)
-}
-
-fn signature_hash(body: &Map<String, Value>) -> Option<SignatureHash> {
-    let signature = body.get("signature")?.as_object()?;
-    let mut pairs: Vec<_> = signature.iter().filter(|(key, _)| *key != "instance").collect();
-    pairs.sort_unstable_by_key(|(key, _)| *key);
-    let mut hash = Sha256::new();
-    for (key, value) in pairs {
-        // JSON text has its own quotes, so no two different sets run together.
-        for part in [Value::from(key.as_str()).to_string(), value.to_string()] {
-            hash.update(part.as_bytes());
-        }
-    }
-    hash.finalize().first_chunk().copied()
 }

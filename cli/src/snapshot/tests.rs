@@ -1,9 +1,11 @@
 use std::collections::BTreeMap;
 
+use serde_json::json;
+
 use super::*;
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/contract/golden");
-const ID: Uuid = Uuid::from_u128(0x1111_1111_2222_4333_8444_5555_5555_5555);
+const ID: Uuid = Uuid(0x1111_1111_2222_4333_8444_5555_5555_5555_u128.to_be_bytes());
 
 fn config(out_dir: &Path, order: Order) -> SnapshotConfig {
     SnapshotConfig {
@@ -25,7 +27,7 @@ fn object(document: Value) -> Map<String, Value> {
 
 fn pair_of(body: Map<String, Value>) -> Pair {
     let ts: Timestamp = body["ts"].as_str().unwrap().parse().unwrap();
-    Pair { body, time_ns: ts.as_nanosecond().try_into().unwrap() }
+    Pair { body, time_ns: ts.0 }
 }
 
 /// A pair of one of two signatures, by its number.
@@ -67,7 +69,7 @@ fn instances(out_dir: &Path) -> BTreeMap<u8, String> {
     let mut found = BTreeMap::new();
     for path in record_files(out_dir).unwrap() {
         let record: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
-        let uuid: Uuid = path.file_stem().unwrap().to_str().unwrap().parse().unwrap();
+        let uuid = Uuid::parse(path.file_stem().unwrap().to_str().unwrap()).unwrap();
         let instance = record["signature"]["instance"].as_str().unwrap();
         let text = match instance {
             "MA==" => "0",
@@ -75,7 +77,7 @@ fn instances(out_dir: &Path) -> BTreeMap<u8, String> {
             "Mg==" => "2",
             other => other,
         };
-        found.insert(uuid.as_bytes()[0], text.to_owned());
+        found.insert(uuid.0[0], text.to_owned());
     }
     found
 }
