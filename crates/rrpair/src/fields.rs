@@ -55,13 +55,10 @@ impl Fields {
     pub fn push(&mut self, name: impl Into<Text>, value: impl Into<String>) {
         let name = name.into();
         let value = value.into();
-        match self.0.iter_mut().find(|(key, _)| *key == name) {
-            Some((_, values)) => values.push(value),
-            None => {
-                let mut values = Values::new();
-                values.push(value);
-                self.0.push((name, values));
-            }
+        if let Some((_, values)) = self.0.iter_mut().find(|(key, _)| *key == name) {
+            values.push(value);
+        } else {
+            self.0.push((name, Values::from_buf([value])));
         }
     }
 

@@ -50,7 +50,7 @@ pub fn from_map(map: Map<String, Value>) -> Result<RrPair, ReadRecord> {
     let mut document = Value::Object(map);
     drop_nulls(&mut document);
     // The error's text quotes values of the document.
-    serde_json::from_value(document).map_err(|_| ReadRecord::WrongShape)
+    serde_json::from_value(document).map_err(|_quotes| ReadRecord::WrongShape)
 }
 
 /// The document of a record: named fields in the contract's order, then the others.

@@ -20,13 +20,13 @@ const TWO_TO_64: f64 = 18_446_744_073_709_551_616.0;
 
 /// The whole number that `value` is, if it is one and not negative.
 pub(crate) fn whole_of(value: f64) -> Option<u64> {
+    let is_whole = value.fract() == 0.0 && (0.0..TWO_TO_64).contains(&value);
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "whole and in range: checked here"
+        reason = "whole and in range: checked above"
     )]
-    let whole = (value.fract() == 0.0 && (0.0..TWO_TO_64).contains(&value)).then(|| value as u64);
-    whole
+    is_whole.then_some(value as u64)
 }
 
 /// A whole number in any of the forms that are out there: `200`, `200.0`, `"200"`.
@@ -47,7 +47,7 @@ impl<'de> Deserialize<'de> for Whole {
             }
 
             fn visit_i64<E: Error>(self, value: i64) -> Result<u64, E> {
-                u64::try_from(value).map_err(|_| E::custom("negative number"))
+                u64::try_from(value).ok().ok_or_else(|| E::custom("negative number"))
             }
 
             fn visit_f64<E: Error>(self, value: f64) -> Result<u64, E> {
@@ -59,7 +59,7 @@ impl<'de> Deserialize<'de> for Whole {
                 if value.is_empty() {
                     return Ok(0);
                 }
-                value.parse().map_err(|_| E::custom("not a whole number"))
+                value.parse().ok().ok_or_else(|| E::custom("not a whole number"))
             }
         }
         deserializer.deserialize_any(AnyForm).map(Self)
@@ -98,6 +98,7 @@ pub(crate) mod text {
 pub(crate) mod text_option {
     use serde::{Deserialize as _, Deserializer, Serializer};
 
+    #[expect(clippy::ref_option, reason = "serde passes a reference")]
     pub(crate) fn serialize<S: Serializer>(
         value: &Option<u64>,
         serializer: S,

@@ -68,8 +68,7 @@ pub fn decode_request(bytes: &[u8]) -> Result<Decoded, DecodeRequest> {
     if bytes.len() > MAX_REQUEST_BYTES {
         return Err(DecodeRequest::TooLarge { bytes: bytes.len() });
     }
-    let request =
-        ExportLogsServiceRequest::decode(bytes).map_err(|_| DecodeRequest::NotProtobuf)?;
+    let request = ExportLogsServiceRequest::decode(bytes).ok().ok_or(DecodeRequest::NotProtobuf)?;
     Ok(from_request(request))
 }
 

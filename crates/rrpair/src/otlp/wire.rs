@@ -112,6 +112,7 @@ pub(super) fn put_varint(out: &mut impl BufMut, mut value: usize) {
 }
 
 /// The seven low bits.
+#[expect(clippy::cast_possible_truncation, reason = "masked")]
 #[inline]
 const fn low(value: usize) -> u8 {
     (value & 0x7f) as u8

@@ -1,7 +1,6 @@
 //! `.metadata/snapshot.json` (contract §4.3).
 
-use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::fields::Uuid;
 use crate::time::Timestamp;
@@ -26,43 +25,26 @@ pub struct Metadata {
     pub created_by: String,
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Wire<'a> {
-    id: String,
-    name: String,
-    source: &'a str,
-    analysis_status: &'static str,
-    #[serde(flatten)]
-    source_keys: &'a Map<String, Value>,
-    time_range: Window,
-    rrpair_count: u64,
-    created_at: String,
-    created_by: &'a str,
-}
-
-#[derive(Serialize)]
-struct Window {
-    start: String,
-    end: String,
-}
-
 impl Metadata {
     /// The file: two spaces of indentation, no final newline.
     pub fn to_json(&self) -> String {
         let id = self.id.to_string();
-        let wire = Wire {
-            name: format!("{}-{}", self.tool, id.split('-').next().unwrap_or_default()),
-            id,
-            source: &self.source,
-            analysis_status: "none",
-            source_keys: &self.source_keys,
-            time_range: Window { start: microseconds(self.start), end: microseconds(self.end) },
-            rrpair_count: self.records,
-            created_at: microseconds(self.created_at),
-            created_by: &self.created_by,
-        };
-        serde_json::to_string_pretty(&wire).expect("plain data with string keys is JSON")
+        let name = format!("{}-{}", self.tool, id.split('-').next().unwrap_or_default());
+        let mut file = Map::new();
+        let mut put = |key: &str, value: Value| file.insert(key.to_owned(), value);
+        put("id", id.into());
+        put("name", name.into());
+        put("source", self.source.as_str().into());
+        put("analysisStatus", "none".into());
+        for (key, value) in &self.source_keys {
+            put(key, value.clone());
+        }
+        let (start, end) = (microseconds(self.start), microseconds(self.end));
+        put("timeRange", json!({"start": start, "end": end}));
+        put("rrpairCount", self.records.into());
+        put("createdAt", microseconds(self.created_at).into());
+        put("createdBy", self.created_by.as_str().into());
+        format!("{:#}", Value::Object(file))
     }
 
     /// Directory of the records.
