@@ -258,6 +258,9 @@ impl State {
 
     /// Takes `chunk`, whose records are in no count but `seen` yet.
     fn add(&mut self, chunk: Chunk) {
+        if chunk.is_empty() {
+            return;
+        }
         let full = self.held_bytes() + chunk.bytes() > self.limit_bytes;
         let reason = match self.closed {
             Some(reason) => Some(reason),
@@ -358,6 +361,8 @@ impl Drop for InFlight {
             state.count_queued(&chunk);
             state.chunks.push_front(chunk);
         }
+        // The limit may have shrunk meanwhile.
+        state.make_room();
         drop(state);
         self.queue.wake.notify_one();
     }

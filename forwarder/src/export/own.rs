@@ -1,0 +1,79 @@
+//! Where our own exporters send to: their traffic is never captured, even if it is seen.
+
+use std::{
+    collections::HashSet,
+    io,
+    net::{IpAddr, SocketAddr},
+    pin::Pin,
+    sync::{Arc, PoisonError, RwLock},
+    task::{Context, Poll},
+};
+
+use hyper_util::client::legacy::connect::{
+    HttpConnector,
+    dns::{GaiResolver, Name},
+};
+use tower_service::Service;
+use weir_plan::Endpoint;
+
+/// Addresses of all exporters' endpoints, as the connections' name look-ups gave them.
+#[derive(Clone, Debug, Default)]
+pub struct OwnEndpoints(Arc<RwLock<HashSet<(IpAddr, u16)>>>);
+
+impl OwnEndpoints {
+    /// True when an exporter sends to this server.
+    pub fn contains(&self, address: IpAddr, port: u16) -> bool {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        known.contains(&(address.to_canonical(), port))
+    }
+
+    /// A connector that notes every address before it connects to it.
+    pub(super) fn connector(&self, endpoint: &Endpoint) -> HttpConnector<NotingResolver> {
+        let literal = endpoint.host.trim_start_matches('[').trim_end_matches(']').parse();
+        if let Ok(address) = literal {
+            self.note(address, endpoint.port);
+        }
+        let resolver =
+            NotingResolver { inner: GaiResolver::new(), own: self.clone(), port: endpoint.port };
+        let mut connector = HttpConnector::new_with_resolver(resolver);
+        connector.enforce_http(false);
+        connector.set_nodelay(true);
+        connector.set_keepalive(Some(std::time::Duration::from_secs(30)));
+        connector
+    }
+
+    fn note(&self, address: IpAddr, port: u16) {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        known.insert((address.to_canonical(), port));
+    }
+}
+
+/// The system's resolver, asked again for each new connection.
+#[derive(Clone)]
+pub(super) struct NotingResolver {
+    inner: GaiResolver,
+    own: OwnEndpoints,
+    port: u16,
+}
+
+impl Service<Name> for NotingResolver {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, io::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), io::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        let resolving = self.inner.call(name);
+        let (own, port) = (self.own.clone(), self.port);
+        Box::pin(async move {
+            let addresses: Vec<_> = resolving.await?.collect();
+            for address in &addresses {
+                own.note(address.ip(), port);
+            }
+            Ok(addresses.into_iter())
+        })
+    }
+}
