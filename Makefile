@@ -6,6 +6,8 @@ SHELL := /bin/sh
 
 # Seconds per fuzz target.
 S ?= 10
+# Options of bench/bench.py, e.g. BENCH=--quick.
+BENCH ?=
 
 # ---- use ---------------------------------------------------------------------------------------
 
@@ -69,7 +71,8 @@ fuzz: ## Fuzz every target for S seconds each, 10 unless told (make fuzz S=600)
 bench: ## What a capture costs, as ratios from one run (root)
 	@hack/setup.sh test
 	cargo build --locked --release -p weir-cli
-	$$(hack/as-root.sh) bench/run.sh
+	e2e/otelcol/build.sh >/dev/null
+	$$(hack/as-root.sh) bench/run.sh $(BENCH)
 
 .PHONY: gen
 gen: ## Write generated files anew; without it the tests fail when one is stale
