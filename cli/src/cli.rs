@@ -5,7 +5,7 @@ use std::{io, process::ExitCode};
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::{collect::CollectCommand, logging::LogFormat, style::Style};
+use crate::{collect::CollectCommand, logging::LogFormat, show::ShowCommand, style::Style};
 
 /// Capture the request/response traffic of processes, and work with what was captured.
 ///
@@ -22,6 +22,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Collect(CollectCommand),
+    Show(ShowCommand),
     /// Print the version.
     Version,
     /// Print a completion script for a shell.
@@ -47,6 +48,7 @@ impl Cli {
         let style = Style::of(&out);
         match self.command {
             Command::Collect(command) => command.run(out, style),
+            Command::Show(command) => command.run(&mut out, style),
             Command::Version => version(&mut out),
             Command::Completions { shell } => {
                 clap_complete::generate(shell, &mut Self::command(), "weir", &mut out);

@@ -5,9 +5,11 @@ mod cli;
 pub mod collect;
 pub mod logging;
 pub mod receiver;
+pub mod show;
 mod signals;
 pub mod snapshot;
 pub mod style;
+mod table;
 pub mod view;
 pub mod visible;
 

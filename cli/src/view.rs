@@ -179,7 +179,7 @@ fn write_note(controls: &[(&str, u8)], style: Style, out: &mut String) -> fmt::R
     Ok(())
 }
 
-fn tone(status: &str) -> Tone {
+pub(crate) fn tone(status: &str) -> Tone {
     match status_class(status) {
         Some(0..=3) => Tone::Good,
         Some(4) => Tone::Warning,
