@@ -28,7 +28,8 @@ build: ## Build everything, the kernel side too
 demo: ## Capture a small multi-service program and check every byte (root)
 	@hack/setup.sh demo
 	cargo build --locked -p weir-cli -p weir-demo
-	$$(hack/as-root.sh) target/debug/weir-demo
+	as_root=$$(hack/as-root.sh)
+	$$as_root target/debug/weir-demo
 
 # ---- test --------------------------------------------------------------------------------------
 
@@ -72,7 +73,8 @@ bench: ## What a capture costs, as ratios from one run (root)
 	@hack/setup.sh test
 	cargo build --locked --release -p weir-cli
 	e2e/otelcol/build.sh >/dev/null
-	$$(hack/as-root.sh) bench/run.sh $(BENCH)
+	as_root=$$(hack/as-root.sh)
+	$$as_root bench/run.sh $(BENCH)
 
 .PHONY: gen
 gen: ## Write generated files anew; without it the tests fail when one is stale
