@@ -14,7 +14,7 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use rustix::process::{Signal, set_parent_process_death_signal};
 use tokio::net::TcpListener;
 
@@ -124,7 +124,8 @@ where
             // A connection that its client breaks is that client's affair.
             drop(
                 hyper::server::conn::http1::Builder::new()
-                    .timer(TokioTimer::new())
+                    // The demo's connections wait for the capture to start, however long.
+                    .header_read_timeout(None)
                     .serve_connection(TokioIo::new(stream), service)
                     .await,
             );

@@ -30,7 +30,8 @@ async fn main() -> anyhow::Result<()> {
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
     let gateway = Arc::new(Gateway {
-        client: Client::builder(TokioExecutor::new()).build(connector),
+        // Connections outlive the pause between warm-up and drive.
+        client: Client::builder(TokioExecutor::new()).pool_idle_timeout(None).build(connector),
         outerspace: ("outerspace-server", outerspace.clone()),
         telemetry: ("telemetry", telemetry.clone()),
         journal: Journal::create(Path::new(journal))?,
