@@ -37,6 +37,8 @@ pub enum UndecodableReason {
     JoinedLate,
     /// Not HTTP where HTTP was expected.
     Malformed,
+    /// The connection ended inside a head.
+    IncompleteHead,
     /// A head over the limit.
     HeadTooLarge,
     /// Message boundaries were lost in a gap and not found again yet.
@@ -47,7 +49,7 @@ pub enum UndecodableReason {
 
 impl UndecodableReason {
     /// Every reason.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Tls,
         Self::Http2,
         Self::UnknownProtocol,
@@ -55,6 +57,7 @@ impl UndecodableReason {
         Self::Tunnel,
         Self::JoinedLate,
         Self::Malformed,
+        Self::IncompleteHead,
         Self::HeadTooLarge,
         Self::Unaligned,
         Self::Unpaired,
@@ -70,6 +73,7 @@ impl UndecodableReason {
             Self::Tunnel => "tunnel",
             Self::JoinedLate => "joined_late",
             Self::Malformed => "malformed",
+            Self::IncompleteHead => "incomplete_head",
             Self::HeadTooLarge => "head_too_large",
             Self::Unaligned => "unaligned",
             Self::Unpaired => "unpaired",
@@ -90,7 +94,7 @@ pub enum HalfReason {
     RequestLost(HoleReason),
     /// As [`HalfReason::RequestLost`], of the response.
     ResponseLost(HoleReason),
-    /// The request's framing is contradictory, so its end is unknown.
+    /// The request is not HTTP, or its framing is contradictory, so its end is unknown.
     RequestMalformed,
     /// The response is not HTTP, or its framing is contradictory.
     ResponseMalformed,

@@ -48,7 +48,7 @@ pub struct MessageBody {
     pub original_bytes: u64,
     /// Bytes of `original_bytes` that passed through holes.
     pub missing_bytes: u64,
-    /// The connection ended before the body did.
+    /// The end of the body was not seen.
     pub cut: bool,
 }
 

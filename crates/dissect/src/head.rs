@@ -1,5 +1,10 @@
 //! Heads as they came, with an index into them.
 
+pub(crate) mod framing;
+pub(crate) mod kind;
+pub(crate) mod parse;
+pub(crate) mod scan;
+
 use std::fmt;
 
 /// HTTP version of a message.

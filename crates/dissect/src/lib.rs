@@ -6,9 +6,12 @@
 //! makes it panic. `Debug` output never shows captured bytes.
 
 mod connection;
+mod detect;
 mod event;
 mod exchange;
 mod head;
+mod http1;
+mod joining;
 mod limits;
 
 pub use connection::Connection;

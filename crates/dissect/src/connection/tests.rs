@@ -1,0 +1,5 @@
+mod chunking;
+mod conversations;
+mod hostile;
+mod loss;
+mod tape;
