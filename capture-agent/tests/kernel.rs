@@ -5,7 +5,6 @@
 #![expect(
     clippy::tests_outside_test_module,
     clippy::unwrap_used,
-    clippy::print_stdout,
     reason = "an integration test is a test module"
 )]
 
