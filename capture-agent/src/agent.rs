@@ -1,0 +1,348 @@
+//! The agent's thread: process events in, the kernel's target list out.
+
+use std::{
+    collections::HashSet,
+    io,
+    os::fd::{AsFd as _, OwnedFd},
+    sync::{
+        Arc,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    thread::JoinHandle,
+};
+
+use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use weir_abi::{Loss, LossCounter, ProcessEvent, ProcessEventKind};
+
+use crate::{
+    error::StartError,
+    kernel::{Hook, Kernel, Losses},
+    privileges,
+    process::{Process, ProcessTable, scan},
+};
+
+/// How to capture.
+#[derive(Clone, Debug)]
+pub struct AgentConfig {
+    /// Size of the segment ring in bytes, a power of two.
+    pub ring_bytes: u32,
+    /// The reader is woken when so many bytes wait for it.
+    pub wake_bytes: u32,
+    pub hook: Hook,
+    /// Processes that are never captured, beside the agent itself.
+    pub exclude: Vec<u32>,
+}
+
+impl Default for AgentConfig {
+    fn default() -> Self {
+        Self { ring_bytes: 8 << 20, wake_bytes: 1 << 20, hook: Hook::Auto, exclude: Vec::new() }
+    }
+}
+
+/// Decides which processes are captured.
+pub trait Selector: Send + Sync {
+    /// True when some capture wants this process.
+    fn selects(&self, process: &Process) -> bool;
+}
+
+/// Smallest and largest segment ring.
+const RING_BYTES: std::ops::RangeInclusive<u32> = 4096..=1 << 30;
+
+/// A running agent. Dropping it detaches every hook.
+pub struct Agent {
+    commands: SyncSender<Command>,
+    wake: Arc<OwnedFd>,
+    thread: Option<JoinHandle<()>>,
+    processes: Arc<ProcessTable>,
+    losses: Losses,
+    hook: Hook,
+    ring: OwnedFd,
+    ring_bytes: u32,
+}
+
+enum Command {
+    Select(Option<Arc<dyn Selector>>, SyncSender<Result<(), StartError>>),
+    Stop,
+}
+
+impl Agent {
+    /// Loads the programs. Nothing is attached before the first selector is set.
+    ///
+    /// # Errors
+    /// See [`StartError`]; its text is meant for the user.
+    pub fn start(config: AgentConfig) -> Result<Self, StartError> {
+        let missing = privileges::missing();
+        if !missing.is_empty() {
+            return Err(StartError::NotPermitted { missing: missing.join(", ") });
+        }
+        let ring_bytes = config.ring_bytes;
+        if !ring_bytes.is_power_of_two() || !RING_BYTES.contains(&ring_bytes) {
+            return Err(StartError::RingSize { bytes: ring_bytes });
+        }
+        let (kernel, losses) = Kernel::load(&config)?;
+        let hook = kernel.hook();
+        let ring = kernel
+            .segment_ring()
+            .map_err(|source| StartError::Io { action: "keep the ring's descriptor", source })?;
+        let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
+            .map_err(|error| StartError::Io { action: "make an eventfd", source: error.into() })?;
+        let wake = Arc::new(wake);
+        let processes = Arc::new(ProcessTable::default());
+        let (commands, inbox) = sync_channel(16);
+        let worker = Worker {
+            kernel,
+            losses: losses.clone(),
+            process_losses: 0,
+            processes: Arc::clone(&processes),
+            exclude: config.exclude.into_iter().chain([std::process::id()]).collect(),
+            targets: HashSet::new(),
+            selector: None,
+            inbox,
+            wake: Arc::clone(&wake),
+        };
+        let thread = std::thread::Builder::new()
+            .name("capture-agent".to_owned())
+            .spawn(move || worker.run())
+            .map_err(|source| StartError::Io { action: "start the agent's thread", source })?;
+        let thread = Some(thread);
+        Ok(Self { commands, wake, thread, processes, losses, hook, ring, ring_bytes })
+    }
+
+    /// A descriptor of the segment ring, and the ring's size in bytes.
+    ///
+    /// # Errors
+    /// When the descriptor cannot be duplicated.
+    pub fn segment_ring(&self) -> io::Result<(OwnedFd, u32)> {
+        Ok((self.ring.try_clone()?, self.ring_bytes))
+    }
+
+    /// Says which processes to capture. With `None` no capture lives: every hook is
+    /// detached and the machine pays nothing. Returns when the kernel side is in step.
+    ///
+    /// # Errors
+    /// [`StartError::Kernel`] when a hook cannot be attached or detached.
+    pub fn set_selector(&self, selector: Option<Arc<dyn Selector>>) -> Result<(), StartError> {
+        let (reply, answer) = sync_channel(1);
+        let gone = || StartError::Io {
+            action: "reach the agent's thread",
+            source: io::ErrorKind::BrokenPipe.into(),
+        };
+        self.commands.send(Command::Select(selector, reply)).ok().ok_or_else(gone)?;
+        self.notify();
+        answer.recv().ok().ok_or_else(gone)?
+    }
+
+    /// The processes that the agent knows of while a capture lives.
+    pub fn processes(&self) -> Arc<ProcessTable> {
+        Arc::clone(&self.processes)
+    }
+
+    /// Kernel-side losses since the start, in the order of [`Loss::ALL`].
+    pub fn losses(&self) -> [LossCounter; Loss::COUNT as usize] {
+        self.losses.read()
+    }
+
+    /// The hook in use, never [`Hook::Auto`].
+    pub fn hook(&self) -> Hook {
+        self.hook
+    }
+
+    fn notify(&self) {
+        if let Err(error) = rustix::io::write(&self.wake, &1u64.to_ne_bytes()) {
+            tracing::warn!(%error, "could not wake the agent's thread");
+        }
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        if self.commands.send(Command::Stop).is_ok() {
+            self.notify();
+        }
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the agent's thread panicked");
+        }
+    }
+}
+
+struct Worker {
+    kernel: Kernel,
+    losses: Losses,
+    /// Process events lost when we last looked.
+    process_losses: u64,
+    processes: Arc<ProcessTable>,
+    exclude: HashSet<u32>,
+    targets: HashSet<u32>,
+    selector: Option<Arc<dyn Selector>>,
+    inbox: Receiver<Command>,
+    wake: Arc<OwnedFd>,
+}
+
+impl Worker {
+    fn run(mut self) {
+        loop {
+            if let Err(error) = self.wait() {
+                tracing::error!(%error, "the agent stops: it cannot wait for events");
+                return;
+            }
+            while let Ok(command) = self.inbox.try_recv() {
+                match command {
+                    Command::Select(selector, reply) => {
+                        let result = self.select(selector);
+                        if reply.send(result).is_err() {
+                            tracing::debug!("nobody waits for the selector any more");
+                        }
+                    }
+                    Command::Stop => return,
+                }
+            }
+            self.take_events();
+        }
+    }
+
+    fn wait(&self) -> io::Result<()> {
+        let ring = self.kernel.process_ring();
+        let mut fds = [
+            PollFd::new(&ring, PollFlags::IN),
+            PollFd::from_borrowed_fd(self.wake.as_fd(), PollFlags::IN),
+        ];
+        match poll(&mut fds, None) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let mut count = [0u8; 8];
+        match rustix::io::read(&self.wake, &mut count) {
+            Ok(_) | Err(rustix::io::Errno::AGAIN) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn select(&mut self, selector: Option<Arc<dyn Selector>>) -> Result<(), StartError> {
+        let attached = self.selector.is_some();
+        self.selector = selector;
+        match (attached, self.selector.is_some()) {
+            (false, true) => {
+                if let Err(error) = self.kernel.attach() {
+                    self.selector = None;
+                    self.kernel.detach()?;
+                    return Err(error);
+                }
+                self.rescan();
+            }
+            (true, true) => self.reconsider(),
+            (true, false) => {
+                self.targets.clear();
+                self.kernel.detach()?;
+                self.processes.clear();
+            }
+            (false, false) => {}
+        }
+        Ok(())
+    }
+
+    /// Reads all processes. Twice: whoever was forked while the first pass ran, by a process
+    /// that it had not come to yet, is found by the second; children of targets are targets
+    /// in the kernel already.
+    fn rescan(&mut self) {
+        for _ in 0..2 {
+            let known: HashSet<u32> = self.processes.alive();
+            for process in scan::all(&known) {
+                self.consider(process);
+            }
+        }
+        self.process_losses = self.lost_process_events();
+    }
+
+    fn reconsider(&mut self) {
+        for pid in self.processes.alive() {
+            if let Some(process) = self.processes.get(pid) {
+                self.decide(&process);
+            }
+        }
+    }
+
+    fn consider(&mut self, process: Process) {
+        let process = self.processes.insert(process);
+        self.decide(&process);
+    }
+
+    fn decide(&mut self, process: &Process) {
+        let wanted = !self.exclude.contains(&process.pid)
+            && self.selector.as_ref().is_some_and(|selector| selector.selects(process));
+        if wanted && self.targets.insert(process.pid) {
+            tracing::debug!(pid = process.pid, service = %process.service, "capturing");
+            self.kernel.add_target(process.pid);
+        } else if !wanted && self.targets.remove(&process.pid) {
+            self.kernel.remove_target(process.pid);
+        }
+    }
+
+    fn take_events(&mut self) {
+        while let Some(event) = self.next_event() {
+            if self.selector.is_some() {
+                self.handle(&event);
+            }
+        }
+        if self.selector.is_some() && self.lost_process_events() != self.process_losses {
+            tracing::warn!("process events were lost: scanning all processes again");
+            self.processes.clear();
+            self.rescan();
+        }
+    }
+
+    fn next_event(&mut self) -> Option<ProcessEvent> {
+        let item = self.kernel.processes.next()?;
+        let word = |at: usize| {
+            let bytes = item.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
+            bytes.map_or(0, u32::from_ne_bytes)
+        };
+        let (kind, tgid, parent, port) = (word(8), word(12), word(16), word(20));
+        Some(ProcessEvent { time_ns: 0, kind, tgid, parent, port })
+    }
+
+    fn handle(&mut self, event: &ProcessEvent) {
+        let pid = event.tgid;
+        match ProcessEventKind::from_u32(event.kind) {
+            Some(ProcessEventKind::Exec) => {
+                if let Some(process) = scan::one(pid) {
+                    self.consider(process);
+                }
+            }
+            Some(ProcessEventKind::Fork) => {
+                // The kernel made it a target already; we only have to agree.
+                self.targets.insert(pid);
+                let process = self
+                    .processes
+                    .get(event.parent)
+                    .map(|parent| parent.child(pid))
+                    .or_else(|| scan::one(pid));
+                match process {
+                    Some(process) => self.consider(process),
+                    None => self.forget(pid),
+                }
+            }
+            Some(ProcessEventKind::Listen) => {
+                let known = self.processes.get(pid).map(|process| (*process).clone());
+                if let Some(process) = known.or_else(|| scan::one(pid)) {
+                    let port = u16::try_from(event.port).unwrap_or(0);
+                    self.consider(process.listening_on(port));
+                }
+            }
+            Some(ProcessEventKind::Exit) => self.forget(pid),
+            None => tracing::warn!(kind = event.kind, "unknown process event"),
+        }
+    }
+
+    fn forget(&mut self, pid: u32) {
+        self.processes.bury(pid);
+        if self.targets.remove(&pid) {
+            self.kernel.remove_target(pid);
+        }
+    }
+
+    fn lost_process_events(&self) -> u64 {
+        self.losses.read()[Loss::ProcessRingFull as usize].records
+    }
+}

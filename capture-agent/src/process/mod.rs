@@ -1,0 +1,8 @@
+//! Processes of this machine and the labels by which a capture selects them.
+
+mod labels;
+pub(crate) mod scan;
+mod table;
+
+pub use labels::Process;
+pub use table::ProcessTable;

@@ -1,0 +1,228 @@
+//! Where the bytes of a finished socket call lie in the caller's memory.
+
+use aya_ebpf::{
+    helpers::generated::{bpf_loop, bpf_probe_read_user},
+    macros::map,
+    maps::PerCpuArray,
+};
+use weir_abi::{Direction, HoleReason, MAX_CHUNK_BYTES, RecordHeader};
+
+use crate::{
+    arch::{self, Registers},
+    emit,
+    state::State,
+};
+
+/// A call's memory. Plain numbers instead of an enum: the verifier refuses copies of
+/// undefined payloads.
+#[derive(Clone, Copy)]
+pub struct Buffer {
+    /// Of the bytes, or of the `struct iovec` array; 0: none that we can name.
+    address: u64,
+    /// Length of the array; 0 for one run of bytes.
+    vectors: u64,
+}
+
+impl Buffer {
+    pub const UNKNOWN: Self = Self { address: 0, vectors: 0 };
+
+    #[inline(always)]
+    const fn flat(address: u64) -> Self {
+        Self { address, vectors: 0 }
+    }
+
+    #[inline(always)]
+    const fn vector(address: u64, vectors: u64) -> Self {
+        if vectors == 0 { Self::UNKNOWN } else { Self { address, vectors } }
+    }
+}
+
+/// `iov_base`, `iov_len`
+type IoVec = [u64; 2];
+
+/// Bytes of `struct mmsghdr`.
+const MMSGHDR_BYTES: u64 = 64;
+
+/// Longest vector that a call may have (`UIO_MAXIOV`), and so most rounds of a walk beside
+/// the chunks of long buffers.
+const MAX_ROUNDS: u32 = 1024 + 64;
+
+/// Reads the caller's memory; zeroes where it cannot be read.
+#[inline(always)]
+unsafe fn read_user<T: Copy>(address: u64) -> T {
+    let mut value = core::mem::MaybeUninit::<T>::zeroed();
+    // SAFETY: the helper writes at most size_of::<T>() bytes; zeroed is valid for plain data.
+    unsafe {
+        bpf_probe_read_user(value.as_mut_ptr().cast(), size_of::<T>() as u32, address as *const _);
+        value.assume_init()
+    }
+}
+
+/// The memory that the call under way in `registers` used. A call of the other direction
+/// (or io_uring's, whose registers are of io_uring_enter) has none that we can name.
+///
+/// # Safety
+/// `registers` are the current task's user registers.
+#[inline(always)]
+pub unsafe fn locate(
+    registers: *const Registers,
+    direction: Direction,
+    state: &mut State,
+) -> Buffer {
+    // SAFETY: by the caller.
+    let (number, (_, second, third)) =
+        unsafe { (arch::number(registers), arch::arguments(registers)) };
+    let egress = matches!(direction, Direction::Egress);
+    match number {
+        arch::READ | arch::RECVFROM if !egress => Buffer::flat(second),
+        arch::WRITE | arch::SENDTO if egress => Buffer::flat(second),
+        arch::READV | arch::PREADV2 if !egress => Buffer::vector(second, third),
+        arch::WRITEV | arch::PWRITEV2 if egress => Buffer::vector(second, third),
+        arch::RECVMSG if !egress => message(second),
+        arch::SENDMSG if egress => message(second),
+        arch::RECVMMSG if !egress => nth_message(second, third, state),
+        arch::SENDMMSG if egress => nth_message(second, third, state),
+        _ => Buffer::UNKNOWN,
+    }
+}
+
+/// True for the calls that move several messages: a failed one ends its vector.
+///
+/// # Safety
+/// As [`locate`].
+#[inline(always)]
+pub unsafe fn is_message_vector(registers: *const Registers) -> bool {
+    // SAFETY: by the caller.
+    matches!(unsafe { arch::number(registers) }, arch::RECVMMSG | arch::SENDMMSG)
+}
+
+/// `msg_iov` and `msg_iovlen` of a `struct msghdr`.
+#[inline(always)]
+fn message(header: u64) -> Buffer {
+    // SAFETY: plain numbers.
+    let [vector, length]: IoVec = unsafe { read_user(header + 16) };
+    Buffer::vector(vector, length)
+}
+
+/// The hook runs once for every message of the vector, in order.
+#[inline(always)]
+fn nth_message(vector: u64, length: u64, state: &mut State) -> Buffer {
+    let index = if state.vector == vector { u64::from(state.vector_next) } else { 0 };
+    let next = index + 1;
+    if next >= length {
+        state.vector = 0;
+        state.vector_next = 0;
+    } else {
+        state.vector = vector;
+        state.vector_next = next as u32;
+    }
+    message(vector + index * MMSGHDR_BYTES)
+}
+
+/// Progress of a walk over a call's memory.
+///
+/// It lies in a map, not on the stack: the verifier tracks each number on the stack over the
+/// rounds of a loop and would never come to an end.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Walk {
+    header: RecordHeader,
+    /// Next `struct iovec`.
+    vector: u64,
+    vectors_left: u64,
+    /// What is left of the current buffer.
+    base: u64,
+    base_left: u64,
+    /// What is left of the call.
+    left: u64,
+    submitted: u32,
+    reserved: u32,
+}
+
+#[map]
+static WALKS: PerCpuArray<Walk> = PerCpuArray::with_max_entries(1, 0);
+
+/// Copies `length` bytes from `buffer` in chunks, and reports as a hole what cannot be
+/// copied. True when the reader can see at least one record of the call.
+#[inline(always)]
+pub fn copy(header: &RecordHeader, buffer: Buffer, length: u32, limit: u32) -> bool {
+    let wanted = if length > limit { limit } else { length };
+    if buffer.address == 0 {
+        return rest(header, 0, length, HoleReason::NoUserBuffer);
+    }
+    if buffer.vectors == 0 && wanted <= MAX_CHUNK_BYTES as u32 {
+        let seen = emit::data(header, buffer.address, wanted);
+        return rest(header, wanted, length, HoleReason::CallLimit) || seen;
+    }
+    let flat = buffer.vectors == 0;
+    let Some(mut walk) = WALKS.get_ptr_mut(0) else { return false };
+    // SAFETY: a per-CPU slot; tracepoints run with preemption off. `walk` outlives the loop,
+    // which runs to its end before this returns.
+    let (left, submitted) = unsafe {
+        walk.write(Walk {
+            header: *header,
+            vector: buffer.address,
+            vectors_left: buffer.vectors,
+            base: buffer.address,
+            base_left: if flat { u64::from(wanted) } else { 0 },
+            left: u64::from(wanted),
+            submitted: 0,
+            reserved: 0,
+        });
+        bpf_loop(MAX_ROUNDS, step as *mut core::ffi::c_void, (&raw mut walk).cast(), 0);
+        ((*walk).left as u32, (*walk).submitted)
+    };
+    let reason = if left == 0 { HoleReason::CallLimit } else { HoleReason::ReadFault };
+    rest(header, wanted - left, length, reason) || submitted != 0
+}
+
+/// Reports the bytes from `copied` to `length` as a hole, when there are any.
+#[inline(always)]
+fn rest(header: &RecordHeader, copied: u32, length: u32, reason: HoleReason) -> bool {
+    if copied >= length {
+        return false;
+    }
+    let mut hole = *header;
+    hole.position += u64::from(copied);
+    hole.length = length - copied;
+    emit::hole(&hole, reason)
+}
+
+/// One round: takes the next buffer, or copies the next chunk of the current one.
+#[inline(never)]
+extern "C" fn step(_: u64, walk: *mut *mut Walk) -> i64 {
+    // SAFETY: `copy` lends its own `Walk`, alone.
+    let walk = unsafe { &mut **walk };
+    if walk.left == 0 {
+        return 1;
+    }
+    if walk.base_left == 0 {
+        if walk.vectors_left == 0 {
+            return 1;
+        }
+        // SAFETY: plain numbers.
+        let [base, length]: IoVec = unsafe { read_user(walk.vector) };
+        walk.vector += size_of::<IoVec>() as u64;
+        walk.vectors_left -= 1;
+        walk.base = base;
+        walk.base_left = length;
+        if length == 0 {
+            return 0;
+        }
+    }
+    let mut chunk = walk.left;
+    if chunk > walk.base_left {
+        chunk = walk.base_left;
+    }
+    if chunk > MAX_CHUNK_BYTES as u64 {
+        chunk = MAX_CHUNK_BYTES as u64;
+    }
+    if emit::data(&walk.header, walk.base, chunk as u32) {
+        walk.submitted = 1;
+    }
+    walk.header.position += chunk;
+    walk.base += chunk;
+    walk.base_left -= chunk;
+    walk.left -= chunk;
+    0
+}

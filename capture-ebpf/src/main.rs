@@ -1,0 +1,96 @@
+//! The kernel side: copies what targeted processes read and write on TCP sockets into a
+//! ring, each piece with its position in the stream.
+//!
+//! Two ways in, one at a time. Kernels from 6.3 have tracepoints in the socket layer, which
+//! cost other syscalls nothing ([`sock_send`], [`sock_recv`]); elsewhere [`sys_exit`] looks
+//! at finished syscalls. Nothing here fails towards the application: every refusal is a
+//! counter.
+#![no_std]
+#![no_main]
+
+mod arch;
+mod buffers;
+mod config;
+mod emit;
+mod maps;
+mod process;
+mod segment;
+mod socket;
+mod state;
+
+use aya_ebpf::{
+    macros::{btf_tracepoint, raw_tracepoint},
+    programs::{BtfTracePointContext, RawTracePointContext},
+};
+use weir_abi::Direction;
+
+use crate::{
+    socket::Sock,
+    state::{ByAddress, InSocket},
+};
+
+/// `sock_send_length(struct sock *sk, int ret, int flags)`
+#[btf_tracepoint(function = "sock_send_length")]
+pub fn sock_send(ctx: BtfTracePointContext) -> i32 {
+    segment::in_syscall(ctx.arg::<*const Sock>(0), ctx.arg(1), ctx.arg(2), Direction::Egress);
+    0
+}
+
+/// `sock_recv_length(struct sock *sk, int ret, int flags)`
+#[btf_tracepoint(function = "sock_recv_length")]
+pub fn sock_recv(ctx: BtfTracePointContext) -> i32 {
+    segment::in_syscall(ctx.arg::<*const Sock>(0), ctx.arg(1), ctx.arg(2), Direction::Ingress);
+    0
+}
+
+/// `inet_sock_set_state(const struct sock *sk, const int oldstate, const int newstate)`
+#[btf_tracepoint(function = "inet_sock_set_state")]
+pub fn sock_state(ctx: BtfTracePointContext) -> i32 {
+    segment::state_change::<InSocket>(ctx.arg::<*const Sock>(0), ctx.arg(2));
+    0
+}
+
+/// As [`sock_state`], for kernels that take the syscall way.
+#[btf_tracepoint(function = "inet_sock_set_state")]
+pub fn sock_state_by_address(ctx: BtfTracePointContext) -> i32 {
+    segment::state_change::<ByAddress>(ctx.arg::<*const Sock>(0), ctx.arg(2));
+    0
+}
+
+/// `sys_exit(struct pt_regs *regs, long ret)`
+#[btf_tracepoint(function = "sys_exit")]
+pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
+    segment::after_syscall(ctx.arg::<*const arch::Registers>(0), ctx.arg(1));
+    0
+}
+
+/// `sched_process_exec(struct task_struct *p, pid_t old_pid, struct linux_binprm *bprm)`
+#[raw_tracepoint(tracepoint = "sched_process_exec")]
+pub fn process_exec(_: RawTracePointContext) -> i32 {
+    process::exec();
+    0
+}
+
+/// `sched_process_fork(struct task_struct *parent, struct task_struct *child)`
+#[raw_tracepoint(tracepoint = "sched_process_fork")]
+pub fn process_fork(ctx: RawTracePointContext) -> i32 {
+    process::fork(ctx.arg(0), ctx.arg(1));
+    0
+}
+
+/// `sched_process_exit(struct task_struct *p, ...)`
+#[raw_tracepoint(tracepoint = "sched_process_exit")]
+pub fn process_exit(ctx: RawTracePointContext) -> i32 {
+    process::exit(ctx.arg(0));
+    0
+}
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}
+
+/// The user-memory readers are lent to GPL-compatible programs only.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 4] = *b"GPL\0";
