@@ -13,7 +13,8 @@ pub enum RecordKind {
     Data = 2,
     /// `length` bytes of one direction passed without a copy; nothing follows.
     Hole = 3,
-    /// The socket is gone. `position` is the final egress position, `length` is 0.
+    /// The socket is gone. `position` is the final egress position; the final ingress
+    /// position follows as a `u64`, and `length` is 8.
     Close = 4,
 }
 
