@@ -151,6 +151,7 @@ fn show(
         writeln!(out, "\n== How to go on\n")?;
         writeln!(out, "  {OUT}/snapshot   one JSON file per request/response pair")?;
         writeln!(out, "  {OUT}/logs       what each process said")?;
+        writeln!(out, "  target/debug/weir show --failing {OUT}/snapshot")?;
         writeln!(out, "  Nothing is left running. To capture a program of your own, copy")?;
         writeln!(out, "  {MANIFESTS}, name your program there, and run as root:")?;
         writeln!(out, "    target/debug/weir collect --out-dir my-snapshot")?;
