@@ -5,88 +5,54 @@ mod tests;
 
 use crate::model::Text;
 
-/// Names that need no allocation, by length.
-const KNOWN: &[&str] = &[
-    "Te",
-    "Via",
-    "Age",
-    "Date",
-    "Etag",
-    "Host",
-    "From",
-    "Vary",
-    "Link",
-    "Allow",
-    "Range",
-    "Accept",
-    "Cookie",
-    "Origin",
-    "Expect",
-    "Pragma",
-    "Server",
-    "Expires",
-    "Referer",
-    "Trailer",
-    "Upgrade",
-    "If-Match",
-    "If-Range",
-    "Location",
-    "X-Scheme",
-    "Forwarded",
-    "Connection",
-    "Keep-Alive",
-    "Set-Cookie",
-    "Tracestate",
-    "User-Agent",
-    "Retry-After",
-    "Traceparent",
-    "X-Real-Ip",
-    "Content-Type",
-    "X-Powered-By",
-    "X-Request-Id",
-    "Accept-Ranges",
-    "Authorization",
-    "Cache-Control",
-    "Content-Range",
-    "Grpc-Status",
-    "If-None-Match",
-    "Last-Modified",
-    "Grpc-Message",
-    "X-Frame-Options",
-    "Content-Length",
-    "Accept-Encoding",
-    "Accept-Language",
-    "Sec-Fetch-Mode",
-    "Sec-Fetch-Site",
-    "Sec-Fetch-Dest",
-    "X-Forwarded-For",
-    "X-Xss-Protection",
-    "Content-Encoding",
-    "Content-Language",
-    "X-Forwarded-Host",
-    "X-Forwarded-Port",
-    "X-Forwarded-Proto",
-    "If-Modified-Since",
-    "Transfer-Encoding",
-    "Www-Authenticate",
-    "X-Correlation-Id",
-    "Content-Disposition",
-    "X-Content-Type-Options",
-    "Proxy-Authorization",
-    "If-Unmodified-Since",
-    "Strict-Transport-Security",
-    "Content-Security-Policy",
-    "Upgrade-Insecure-Requests",
-    "Access-Control-Allow-Origin",
-];
+/// Names of this length that need no allocation.
+const fn known(bytes: usize) -> &'static [&'static str] {
+    match bytes {
+        2 => &["Te"],
+        3 => &["Age", "Via"],
+        4 => &["Date", "Etag", "From", "Host", "Link", "Vary"],
+        5 => &["Allow", "Range"],
+        6 => &["Accept", "Cookie", "Expect", "Origin", "Pragma", "Server"],
+        7 => &["Expires", "Referer", "Trailer", "Upgrade"],
+        8 => &["If-Match", "If-Range", "Location", "X-Scheme"],
+        9 => &["Forwarded", "X-Real-Ip"],
+        10 => &["Connection", "Keep-Alive", "Set-Cookie", "Tracestate", "User-Agent"],
+        11 => &["Grpc-Status", "Retry-After", "Traceparent"],
+        12 => &["Content-Type", "Grpc-Message", "X-Powered-By", "X-Request-Id"],
+        13 => &[
+            "Accept-Ranges",
+            "Authorization",
+            "Cache-Control",
+            "Content-Range",
+            "If-None-Match",
+            "Last-Modified",
+        ],
+        14 => &["Content-Length", "Sec-Fetch-Dest", "Sec-Fetch-Mode", "Sec-Fetch-Site"],
+        15 => &["Accept-Encoding", "Accept-Language", "X-Forwarded-For", "X-Frame-Options"],
+        16 => &[
+            "Content-Encoding",
+            "Content-Language",
+            "Www-Authenticate",
+            "X-Correlation-Id",
+            "X-Forwarded-Host",
+            "X-Forwarded-Port",
+            "X-Xss-Protection",
+        ],
+        17 => &["If-Modified-Since", "Transfer-Encoding", "X-Forwarded-Proto"],
+        19 => &["Content-Disposition", "If-Unmodified-Since", "Proxy-Authorization"],
+        22 => &["X-Content-Type-Options"],
+        23 => &["Content-Security-Policy"],
+        25 => &["Strict-Transport-Security", "Upgrade-Insecure-Requests"],
+        27 => &["Access-Control-Allow-Origin"],
+        _ => &[],
+    }
+}
 
 /// Canonical form of a field name: the first letter and every letter after a hyphen in upper
 /// case, the others in lower case, as Go's `net/textproto` writes it. A name that is no
 /// token of RFC 9110 §5.6.2 stays as it is.
 pub fn canonical(name: &str) -> Text {
-    if let Some(known) =
-        KNOWN.iter().find(|known| known.len() == name.len() && known.eq_ignore_ascii_case(name))
-    {
+    if let Some(known) = known(name.len()).iter().find(|known| known.eq_ignore_ascii_case(name)) {
         return Text::Borrowed(known);
     }
     if name.is_empty() || !name.bytes().all(is_token) {

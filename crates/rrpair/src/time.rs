@@ -36,13 +36,22 @@ impl Timestamp {
         let (days, second) = (seconds / SECONDS_PER_DAY, seconds % SECONDS_PER_DAY);
         let (year, month, day) = civil(days);
         let mut text = *b"0000-00-00T00:00:00.000000000Z";
-        digits(&mut text[0..4], year);
-        digits(&mut text[5..7], month);
-        digits(&mut text[8..10], day);
-        digits(&mut text[11..13], second / 3600);
-        digits(&mut text[14..16], second / 60 % 60);
-        digits(&mut text[17..19], second % 60);
-        digits(&mut text[20..29], nanoseconds);
+        let mut pair = |at: usize, value: u64| {
+            text[at] = b'0' + (value / 10 % 10) as u8;
+            text[at + 1] = b'0' + (value % 10) as u8;
+        };
+        pair(0, year / 100);
+        pair(2, year % 100);
+        pair(5, month);
+        pair(8, day);
+        pair(11, second / 3600);
+        pair(14, second / 60 % 60);
+        pair(17, second % 60);
+        pair(20, nanoseconds / 10_000_000);
+        pair(22, nanoseconds / 100_000 % 100);
+        pair(24, nanoseconds / 1_000 % 100);
+        pair(26, nanoseconds / 10 % 100);
+        text[28] = b'0' + (nanoseconds % 10) as u8;
         text
     }
 }
@@ -68,14 +77,6 @@ fn civil(days_since_epoch: u64) -> (u64, u64, u64) {
     let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
     let year = 400 * cycle + year_of_cycle + u64::from(month <= 2);
     (year, month, day)
-}
-
-/// Writes `value` right-aligned over the zeros of `place`.
-fn digits(place: &mut [u8], mut value: u64) {
-    for digit in place.iter_mut().rev() {
-        *digit = b'0' + (value % 10) as u8;
-        value /= 10;
-    }
 }
 
 impl FromStr for Timestamp {

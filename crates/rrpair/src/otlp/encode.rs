@@ -44,11 +44,11 @@ pub fn encode_log_record(record: &Redacted, observed_ns: u64, out: &mut Vec<u8>)
 }
 
 fn attributes(out: &mut Vec<u8>, record: &RrPair) {
-    let attribute = |key| Slot::Entry { tag: ATTRIBUTE, prefix: "", key };
+    let attribute = |key| Slot::Entry { tag: ATTRIBUTE, key };
     wire::text(out, attribute("service"), &record.service);
     wire::text(out, attribute("namespace"), &record.namespace);
     for (key, value) in &record.tags.0 {
-        wire::text(out, Slot::Entry { tag: ATTRIBUTE, prefix: "tag.", key }, value);
+        wire::tag_text(out, ATTRIBUTE, key, value);
     }
 }
 
