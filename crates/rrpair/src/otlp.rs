@@ -5,6 +5,7 @@
 
 mod decode;
 mod encode;
+mod guard;
 mod request;
 mod wire;
 
@@ -12,7 +13,8 @@ mod wire;
 mod tests;
 
 pub use decode::{
-    DecodeRequest, Decoded, DecodedRecord, MAX_REQUEST_BYTES, decode_request, from_request,
+    DecodeRequest, Decoded, DecodedRecord, MAX_MESSAGES, MAX_REQUEST_BYTES, decode_request,
+    from_request,
 };
 pub use encode::encode_log_record;
 pub use request::{Resource, encode_request, record_bytes};

@@ -10,11 +10,15 @@ use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use prost::Message as _;
 use serde_json::{Map, Number, Value};
 
+use super::guard;
 use crate::json;
 use crate::model::RrPair;
 
-/// Longest request that is decoded; the values of a request take up to 64 times its bytes.
+/// Longest request that is decoded; receivers take 4 MiB by default.
 pub const MAX_REQUEST_BYTES: usize = 16 * 1024 * 1024;
+
+/// Most messages in a request. A record has some 300 in 4 KiB; each takes about 100 bytes.
+pub const MAX_MESSAGES: usize = 1_500_000;
 
 /// A decoded export request.
 #[derive(Clone, Debug, Default)]
@@ -57,6 +61,9 @@ pub enum DecodeRequest {
     /// Longer than [`MAX_REQUEST_BYTES`].
     #[error("request of {bytes} bytes is over the limit of {MAX_REQUEST_BYTES}")]
     TooLarge { bytes: usize },
+    /// More than [`MAX_MESSAGES`].
+    #[error("request of more than {MAX_MESSAGES} values")]
+    TooMany,
     /// Not the protobuf bytes of an export request, or nested deeper than prost's limit of
     /// 100 messages.
     #[error("not an OTLP logs request in protobuf")]
@@ -68,6 +75,7 @@ pub fn decode_request(bytes: &[u8]) -> Result<Decoded, DecodeRequest> {
     if bytes.len() > MAX_REQUEST_BYTES {
         return Err(DecodeRequest::TooLarge { bytes: bytes.len() });
     }
+    guard::messages(bytes, MAX_MESSAGES).ok_or(DecodeRequest::TooMany)?;
     let request = ExportLogsServiceRequest::decode(bytes).ok().ok_or(DecodeRequest::NotProtobuf)?;
     Ok(from_request(request))
 }

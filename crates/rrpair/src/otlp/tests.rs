@@ -237,6 +237,19 @@ fn a_request_that_is_too_long_is_refused() {
     assert_eq!(decode_request(&long).unwrap_err(), DecodeRequest::TooLarge { bytes: long.len() });
 }
 
+#[test]
+fn messages_are_counted_before_they_are_decoded() {
+    assert_eq!(guard::messages(&nested(3), 100), Some(14));
+    assert_eq!(guard::messages(&nested(3), 14), Some(14));
+    assert_eq!(guard::messages(&nested(3), 13), None);
+    assert_eq!(guard::messages(b"", 1), Some(1));
+    // Attributes of two bytes each.
+    let attributes = b"\x32\x00".repeat(MAX_MESSAGES);
+    let mut bytes = Vec::new();
+    encode_request(&Resource::new("c"), [attributes.as_slice()].into_iter(), &mut bytes);
+    assert_eq!(decode_request(&bytes).unwrap_err(), DecodeRequest::TooMany);
+}
+
 proptest! {
     #[test]
     fn any_record_comes_back_from_otlp(record in arbitrary::record()) {

@@ -63,24 +63,26 @@ impl<'a> Slot<'a> {
         put_varint(out, value_bytes);
     }
 
-    /// [`Self::put`] and `then`, the first bytes of the value,
-    /// With lengths of one byte, as nearly all have, and keys known to the
-    /// compiler, this is a few moves: most of a record is written here.
+    /// [`Self::put`] and the first bytes of the value. `tail` begins with what `put` ends
+    /// with: [`VALUE`] and the value's length, which takes one byte.
+    ///
+    /// With lengths of one byte, as nearly all have, this is a few moves: most of a record is
+    /// written here.
     #[expect(clippy::inline_always, reason = "a third of the time to encode a record")]
     #[inline(always)]
-    fn put_with<const N: usize>(self, out: &mut Vec<u8>, value_bytes: usize, then: [u8; N]) {
+    fn put_with<const N: usize>(self, out: &mut Vec<u8>, value_bytes: usize, tail: [u8; N]) {
+        debug_assert_eq!(tail.first_chunk(), Some(&[VALUE, low(value_bytes)]));
         if let Self::Entry { tag, key } = self {
             let entry = 4 + key.len() + value_bytes;
             if entry < 0x80 {
                 out.extend_from_slice(&[tag, low(entry), FIELD_1, low(key.len())]);
                 out.extend_from_slice(key.as_bytes());
-                out.extend_from_slice(&[VALUE, low(value_bytes)]);
-                out.extend_from_slice(&then);
+                out.extend_from_slice(&tail);
                 return;
             }
         }
         self.put(out, value_bytes);
-        out.extend_from_slice(&then);
+        out.extend_from_slice(tail.get(2..).unwrap_or_default());
     }
 }
 
@@ -102,9 +104,12 @@ fn delimited_head(content_bytes: usize) -> usize {
 }
 
 #[inline]
-fn varint_bytes(value: usize) -> usize {
-    let bits = usize::BITS - (value | 1).leading_zeros();
-    bits.div_ceil(7) as usize
+const fn varint_bytes(value: usize) -> usize {
+    match value {
+        0..0x80 => 1,
+        0x80..0x4000 => 2,
+        _ => (usize::BITS - value.leading_zeros()).div_ceil(7) as usize,
+    }
 }
 
 #[inline]
@@ -138,8 +143,9 @@ pub(super) fn ascii(out: &mut Vec<u8>, slot: Slot<'_>, value: &[u8]) {
 
 #[inline]
 fn text_head(out: &mut Vec<u8>, slot: Slot<'_>, value_bytes: usize) {
-    if value_bytes < 0x80 {
-        slot.put_with(out, 2 + value_bytes, [FIELD_1, low(value_bytes)]);
+    if value_bytes < 0x70 {
+        let bytes = low(value_bytes);
+        slot.put_with(out, value_bytes + 2, [VALUE, bytes + 2, FIELD_1, bytes]);
     } else {
         slot.put(out, delimited(value_bytes));
         out.push(FIELD_1);
@@ -175,13 +181,13 @@ pub(super) const fn base64_bytes(bytes: usize) -> usize {
 
 /// A number; all are doubles (contract §2.1).
 pub(super) fn number(out: &mut Vec<u8>, slot: Slot<'_>, value: f64) {
-    slot.put_with(out, 9, [DOUBLE]);
+    slot.put_with(out, 9, [VALUE, 9, DOUBLE]);
     out.extend_from_slice(&value.to_le_bytes());
 }
 
 /// A truth value.
 pub(super) fn truth(out: &mut Vec<u8>, slot: Slot<'_>, value: bool) {
-    slot.put_with(out, 2, [BOOL, u8::from(value)]);
+    slot.put_with(out, 2, [VALUE, 2, BOOL, u8::from(value)]);
 }
 
 /// A map of what `fill` writes; `expected_bytes` need not be right.
@@ -200,8 +206,8 @@ pub(super) fn texts(out: &mut Vec<u8>, slot: Slot<'_>, values: &[String]) {
         && value.len() < 0x70
     {
         let bytes = low(value.len());
-        let then = [ARRAY, bytes + 4, FIELD_1, bytes + 2, FIELD_1, bytes];
-        slot.put_with(out, value.len() + 6, then);
+        let tail = [VALUE, bytes + 6, ARRAY, bytes + 4, FIELD_1, bytes + 2, FIELD_1, bytes];
+        slot.put_with(out, value.len() + 6, tail);
         out.extend_from_slice(value.as_bytes());
         return;
     }
