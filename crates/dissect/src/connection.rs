@@ -86,8 +86,7 @@ impl Connection {
     ) {
         let repeated = self.next(direction).saturating_sub(position);
         let length = length.saturating_sub(repeated);
-        let place =
-            Place { direction, position: position.saturating_add(repeated), run, time_ns };
+        let place = Place { direction, position: position.saturating_add(repeated), run, time_ns };
         if length == 0 {
             return;
         }

@@ -106,6 +106,21 @@ impl Defect {
         Self::BadField,
         Self::ForbiddenByte,
     ];
+
+    /// Name for tags.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::LengthAndTransferCoding => "length_and_transfer_coding",
+            Self::RepeatedLength => "repeated_length",
+            Self::DifferentLengths => "different_lengths",
+            Self::BadLength => "bad_length",
+            Self::UnknownTransferCoding => "unknown_transfer_coding",
+            Self::BareLf => "bare_lf",
+            Self::FoldedField => "folded_field",
+            Self::BadField => "bad_field",
+            Self::ForbiddenByte => "forbidden_byte",
+        }
+    }
 }
 
 /// Set of [`Defect`]s.

@@ -129,7 +129,7 @@ impl Http1 {
             pipelined: false,
             last_run: -1,
             parity: 0,
-            joined_until: -1,
+            joined_until: i64::MIN,
             reported: i64::MIN,
             confirmed: false,
             held_back: (0, HoleReason::RingFull),
@@ -199,13 +199,7 @@ impl Http1 {
         }
     }
 
-    fn advance_requests(
-        &mut self,
-        run: i64,
-        time_ns: u64,
-        bytes: &[u8],
-        sink: Sink<'_>,
-    ) -> usize {
+    fn advance_requests(&mut self, run: i64, time_ns: u64, bytes: &[u8], sink: Sink<'_>) -> usize {
         let context = Context {
             limits: &self.limits,
             asked: Asked::Content,
@@ -243,13 +237,7 @@ impl Http1 {
         taken
     }
 
-    fn advance_responses(
-        &mut self,
-        run: i64,
-        time_ns: u64,
-        bytes: &[u8],
-        sink: Sink<'_>,
-    ) -> usize {
+    fn advance_responses(&mut self, run: i64, time_ns: u64, bytes: &[u8], sink: Sink<'_>) -> usize {
         self.note_overtaking(run, sink);
         if self.pairing == Pairing::Off {
             self.skip_bytes(bytes.len() as u64, UndecodableReason::Unpaired, sink);
@@ -430,13 +418,7 @@ impl Http1 {
     }
 
     /// What looked like a message is none.
-    fn refuse(
-        &mut self,
-        reason: UndecodableReason,
-        before: u64,
-        tentative: bool,
-        sink: Sink<'_>,
-    ) {
+    fn refuse(&mut self, reason: UndecodableReason, before: u64, tentative: bool, sink: Sink<'_>) {
         if tentative {
             self.skip_bytes(before, UndecodableReason::Unaligned, sink);
             return;
@@ -480,9 +462,7 @@ impl Http1 {
             }
         }
         if self.pairing == Pairing::Off {
-            while let Some(at) =
-                self.slots.iter().position(|slot| !slot.request.is_open())
-            {
+            while let Some(at) = self.slots.iter().position(|slot| !slot.request.is_open()) {
                 if let Some(slot) = self.slots.remove(at) {
                     self.report(slot, HalfReason::Unpaired, sink);
                 }

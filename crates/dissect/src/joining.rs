@@ -45,7 +45,11 @@ impl std::fmt::Debug for Held {
 pub(crate) enum Found {
     Nothing,
     /// The held bytes begin an HTTP/1 message; the rest of the record follows.
-    Http1 { role: Role, held: Held, vanished: u64 },
+    Http1 {
+        role: Role,
+        held: Held,
+        vanished: u64,
+    },
     Opaque(UndecodableReason),
 }
 
@@ -90,9 +94,7 @@ impl Joining {
         match judge(&held.bytes, line_end.is_some()) {
             Ok(Some(asking)) => (taken, self.found(asking)),
             Ok(None) if fits => (taken, Found::Nothing),
-            Err(UndecodableReason::Http2) => {
-                (taken, Found::Opaque(UndecodableReason::Http2))
-            }
+            Err(UndecodableReason::Http2) => (taken, Found::Opaque(UndecodableReason::Http2)),
             Ok(None) | Err(_) => {
                 self.drop_held();
                 self.skip(bytes.len() - if fits { taken } else { 0 });

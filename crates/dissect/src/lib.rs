@@ -13,6 +13,7 @@ mod head;
 mod http1;
 mod joining;
 mod limits;
+pub mod record;
 
 pub use connection::Connection;
 pub use event::{Event, HalfReason, UndecodableReason, UpgradeProtocol, hole_name};

@@ -48,7 +48,9 @@ pub(super) enum BodyStep {
 pub(super) enum BodyGap {
     Inside,
     /// The body ends in the gap; so many bytes of it lie behind.
-    Done { beyond: u64 },
+    Done {
+        beyond: u64,
+    },
     /// Where the body ends is unknown.
     Broken,
 }
@@ -89,7 +91,8 @@ impl<Head: HeadKind> Body<Head> {
             let (taken, data, step) = match &mut self.rest {
                 Rest::UntilEnd => (rest.len(), rest.len(), BodyStep::More),
                 Rest::Fixed(left) => {
-                    let taken = usize::try_from(*left).map_or(rest.len(), |left| rest.len().min(left));
+                    let taken =
+                        usize::try_from(*left).map_or(rest.len(), |left| rest.len().min(left));
                     *left -= taken as u64;
                     (taken, taken, if *left == 0 { BodyStep::Done } else { BodyStep::More })
                 }

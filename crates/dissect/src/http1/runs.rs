@@ -187,11 +187,8 @@ impl Http1 {
     /// Bytes of a message whose beginning is unknown came by: its exchange will not be
     /// reported unless the other half of it is seen.
     pub(super) fn touch(&mut self, direction: Direction, run: i64) {
-        let lost_by = if direction == self.asking {
-            self.requests.lost_by
-        } else {
-            self.responses.lost_by
-        };
+        let lost_by =
+            if direction == self.asking { self.requests.lost_by } else { self.responses.lost_by };
         let key = self.exchange_of(direction, run);
         let (Some(reason), Pairing::ByRun) = (lost_by, self.pairing) else { return };
         if key <= self.reported {

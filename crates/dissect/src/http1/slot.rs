@@ -89,8 +89,7 @@ impl Slot {
     }
 
     pub(super) fn held_bytes(&self) -> usize {
-        self.request.message().map_or(0, held_bytes)
-            + self.response.message().map_or(0, held_bytes)
+        self.request.message().map_or(0, held_bytes) + self.response.message().map_or(0, held_bytes)
     }
 
     /// Ends the exchange; `otherwise` says why it is half when the slot does not know.

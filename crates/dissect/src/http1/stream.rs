@@ -38,7 +38,9 @@ enum State<Head> {
     /// The message boundary is unknown.
     Seeking,
     /// Between messages. `tentative`: we only hope so.
-    Idle { tentative: bool },
+    Idle {
+        tentative: bool,
+    },
     Head(Box<HeadBuffer>),
     Body(Body<Head>),
 }
@@ -57,7 +59,11 @@ pub(super) enum Step<Head> {
     /// Where the message ends cannot be known.
     Endless(Box<Message<Head>>),
     /// No message after all. So many bytes before this call were taken for one.
-    Refused { reason: UndecodableReason, before: u64, tentative: bool },
+    Refused {
+        reason: UndecodableReason,
+        before: u64,
+        tentative: bool,
+    },
 }
 
 /// What a gap did to the message that is being read.

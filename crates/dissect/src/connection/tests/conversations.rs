@@ -21,7 +21,10 @@ pub(super) const SAMPLES: &[(&str, Script)] = &[
     (
         "chunked",
         &[
-            ("C", "PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3;x=\"y\"\r\nabc\r\n0\r\n\r\n"),
+            (
+                "C",
+                "PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3;x=\"y\"\r\nabc\r\n0\r\n\r\n",
+            ),
             (
                 "S",
                 "HTTP/1.1 200 OK\r\ntransfer-encoding: Chunked\r\n\r\n5\r\nhello\r\nA\r\n0123456789\r\n0\r\n\
@@ -52,7 +55,10 @@ pub(super) const SAMPLES: &[(&str, Script)] = &[
     ),
     (
         "until close",
-        &[("C", "GET / HTTP/1.0\r\n\r\n"), ("S", "HTTP/1.0 200 OK\r\nServer: old\r\n\r\nto the end")],
+        &[
+            ("C", "GET / HTTP/1.0\r\n\r\n"),
+            ("S", "HTTP/1.0 200 OK\r\nServer: old\r\n\r\nto the end"),
+        ],
     ),
     (
         "bare line feeds and folding",
@@ -142,7 +148,10 @@ pub(super) const SAMPLES: &[(&str, Script)] = &[
     (
         "strange bytes",
         &[
-            ("C", "GeT http://h/a b?id=1\x7f\x01 HTTP/1.1\r\nX: \x7f\0\r\nbad name : 1\r\nnothing\r\n\r\n"),
+            (
+                "C",
+                "GeT http://h/a b?id=1\x7f\x01 HTTP/1.1\r\nX: \x7f\0\r\nbad name : 1\r\nnothing\r\n\r\n",
+            ),
             ("S", "HTTP/1.1 500 \x7f!\r\nContent-Length: 0\r\n\r\n"),
         ],
     ),
@@ -243,9 +252,10 @@ fn an_answer_to_a_request_before_the_capture_is_no_exchange() {
 #[test]
 fn bodies_over_the_limit_are_cut_and_measured() {
     let limits = Limits { max_body_bytes: 4, ..Limits::default() };
-    let tape = Tape::default()
-        .data(IN, "POST / HTTP/1.1\r\nContent-Length: 6\r\n\r\nabcdef")
-        .data(OUT, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n4\r\ncdef\r\n0\r\n\r\n");
+    let tape = Tape::default().data(IN, "POST / HTTP/1.1\r\nContent-Length: 6\r\n\r\nabcdef").data(
+        OUT,
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n4\r\ncdef\r\n0\r\n\r\n",
+    );
     insta::assert_snapshot!(
         transcript(&tape.play_within(Role::Server, limits)),
         @"POST / [abcd] of 6 -> 200 OK [abcd] of 6"

@@ -114,9 +114,9 @@ impl Player {
             Payload::Data(bytes) => {
                 self.connection.data(*direction, *position, *run, *time_ns, bytes, &mut sink);
             }
-            Payload::Hole(length, reason) => self.connection.hole(
-                *direction, *position, *length, *reason, *run, *time_ns, &mut sink,
-            ),
+            Payload::Hole(length, reason) => self
+                .connection
+                .hole(*direction, *position, *length, *reason, *run, *time_ns, &mut sink),
         }
         assert!(self.connection.held_bytes() <= self.limits.max_held_bytes());
     }
