@@ -3,8 +3,10 @@
 #![expect(unreachable_pub, reason = "KubeSchema repeats each struct in a private function")]
 
 pub mod condition;
+pub mod crd;
 pub mod duration;
 pub mod quantity;
+pub mod schema;
 pub mod v1alpha1;
 
 pub use duration::{Duration, ParseDuration};
