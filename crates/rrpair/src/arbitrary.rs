@@ -134,6 +134,32 @@ fn netinfo() -> impl Strategy<Value = NetInfo> {
     )
 }
 
+/// A record as a dissector makes it: any text where the wire decides, else what is allowed.
+pub(crate) fn captured() -> impl Strategy<Value = RrPair> {
+    let line = ("[A-Z]{1,8}", "1\\.[01]", "[1-9][0-9]{2}|", "[a-z]{1,9}:[0-9]{1,5}");
+    let numbers = (0_u64..1000, 0_u64..65_536);
+    (record(), http(), line, numbers).prop_map(|(record, http, line, numbers)| {
+        let (method, version, status, address) = line;
+        let mut record = RrPair { http: Some(http), ..record };
+        record.l7protocol = Text::Borrowed(if record.is_tls { "https" } else { "http" });
+        record.command = Text::Owned(method.clone());
+        record.status = Text::Owned(status);
+        record.network_address = Some(address);
+        if let Some(http) = &mut record.http {
+            http.req.method = Text::Owned(method);
+            http.req.version = Text::Owned(version);
+            if let Some(res) = &mut http.res {
+                res.status_code = numbers.0;
+            }
+        }
+        if let Some(netinfo) = &mut record.netinfo {
+            netinfo.downstream.port = numbers.1;
+            netinfo.upstream.port = numbers.1;
+        }
+        record
+    })
+}
+
 /// Any record.
 pub(crate) fn record() -> impl Strategy<Value = RrPair> {
     let names = (any::<String>(), any::<String>(), any::<String>(), any::<String>());

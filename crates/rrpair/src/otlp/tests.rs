@@ -238,6 +238,24 @@ fn a_request_that_is_too_long_is_refused() {
 }
 
 #[test]
+fn every_byte_value_survives_in_body_header_query_and_signature() {
+    let all: Vec<u8> = (0..=255).collect();
+    let mut record = documents::from_slice(golden::POST_503.as_bytes()).unwrap();
+    let http = record.http.as_mut().unwrap();
+    http.req.body = crate::Body(all.clone());
+    for byte in 0..=255 {
+        let (value, exact) = crate::text::lossless(&[byte]);
+        assert_eq!(exact, byte < 0x80);
+        http.req.headers.push("X-Byte", value.clone());
+        http.req.query_params.push(format!("q{byte}"), value);
+    }
+    record.signature = Some(crate::Signature(vec![("http:url".into(), all)]));
+    let decoded = decode_request(&request(&Resource::new("c"), &[encode(&record)])).unwrap();
+    let file = documents::object_to_compact_ascii(&decoded.records[0].body);
+    assert!(documents::from_slice(file.as_bytes()) == Ok(record));
+}
+
+#[test]
 fn messages_are_counted_before_they_are_decoded() {
     assert_eq!(guard::messages(&nested(3), 100), Some(14));
     assert_eq!(guard::messages(&nested(3), 14), Some(14));
