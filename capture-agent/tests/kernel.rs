@@ -14,6 +14,7 @@ use std::{
     os::fd::OwnedFd,
     process::{Child, Command, Stdio},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use aya::maps::{Map, MapData, RingBuf};
@@ -37,6 +38,7 @@ fn peer() {
                 count => stream.write_all(&buffer[..count]).unwrap(),
             }
         }
+        drop(stream);
         println!("done");
     }
 }
@@ -119,9 +121,26 @@ struct Seen {
     local_address: [u8; 16],
 }
 
-/// Reads what waits in the ring; every piece must lie where the last one ended.
+/// Reads what waits in the ring.
 fn drain(ring: &mut RingBuf<MapData>) -> Seen {
     let mut seen = Seen::default();
+    read_into(&mut seen, ring);
+    seen
+}
+
+/// Reads until a connection's end was seen: the kernel finishes a close on its own time.
+fn drain_to_close(ring: &mut RingBuf<MapData>) -> Seen {
+    let mut seen = Seen::default();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while seen.closed == 0 {
+        assert!(Instant::now() < deadline, "no end of the connection: {seen:?}");
+        read_into(&mut seen, ring);
+    }
+    seen
+}
+
+/// Every piece must lie where the last one ended.
+fn read_into(seen: &mut Seen, ring: &mut RingBuf<MapData>) {
     while let Some(item) = ring.next() {
         let long = |at: usize| u64::from_ne_bytes(item[at..at + 8].try_into().unwrap());
         let word = |at: usize| u32::from_ne_bytes(item[at..at + 4].try_into().unwrap());
@@ -150,7 +169,6 @@ fn drain(ring: &mut RingBuf<MapData>) -> Seen {
             RecordKind::Close => seen.closed += 1,
         }
     }
-    seen
 }
 
 fn ring(agent: &Agent) -> RingBuf<MapData> {
@@ -180,7 +198,7 @@ fn conversation_is_captured(hook: Hook, bind: &str, host: &str) {
 
     agent.set_selector(Some(Arc::new(OnlyPid(peer.child.id())))).unwrap();
     peer.talk(host, &messages);
-    let seen = drain(&mut ring);
+    let seen = drain_to_close(&mut ring);
     let expected = messages.concat();
     assert_eq!((seen.opened, seen.closed), (1, 1));
     assert_eq!(seen.ports.0, peer.port);
@@ -227,7 +245,7 @@ fn a_connection_older_than_the_capture_is_captured_from_its_next_call_on() {
     stream.read_exact(&mut echo).unwrap();
     drop(stream);
     read_until(&mut peer.output, "done");
-    let seen = drain(&mut ring);
+    let seen = drain_to_close(&mut ring);
     assert_eq!(seen.ingress.bytes, b"later");
     assert_eq!(seen.egress.bytes, b"later");
 }

@@ -9,7 +9,7 @@ use weir_abi::{Direction, HoleReason, MAX_CHUNK_BYTES, RecordHeader};
 
 use crate::{
     arch::{self, Registers},
-    emit,
+    emit::{self, GATHER_BYTES, GATHER_VECTORS, IoVec},
     state::State,
 };
 
@@ -36,9 +36,6 @@ impl Buffer {
         if vectors == 0 { Self::UNKNOWN } else { Self { address, vectors } }
     }
 }
-
-/// `iov_base`, `iov_len`
-type IoVec = [u64; 2];
 
 /// Bytes of `struct mmsghdr`.
 const MMSGHDR_BYTES: u64 = 64;
@@ -155,6 +152,18 @@ pub fn copy(header: &RecordHeader, buffer: Buffer, length: u32, limit: u32) -> b
         return rest(header, wanted, length, HoleReason::CallLimit) || seen;
     }
     let flat = buffer.vectors == 0;
+    if !flat && buffer.vectors <= GATHER_VECTORS && length <= GATHER_BYTES {
+        let mut vectors = [[0; 2]; GATHER_VECTORS as usize];
+        // SAFETY: reads at most the array's own bytes.
+        unsafe {
+            bpf_probe_read_user(
+                vectors.as_mut_ptr().cast(),
+                buffer.vectors as u32 * size_of::<IoVec>() as u32,
+                buffer.address as *const _,
+            );
+        }
+        return emit::gather(header, &vectors, length);
+    }
     let Some(mut walk) = WALKS.get_ptr_mut(0) else { return false };
     // SAFETY: a per-CPU slot; tracepoints run with preemption off. `walk` outlives the loop,
     // which runs to its end before this returns.

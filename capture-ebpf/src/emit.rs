@@ -76,6 +76,77 @@ fn sized<const N: usize>(header: &RecordHeader, source: u64, length: u32) -> boo
     true
 }
 
+/// Most buffers that [`gather`] puts together.
+pub const GATHER_VECTORS: u64 = 3;
+/// Most bytes that [`gather`] puts together.
+pub const GATHER_BYTES: u32 = 4096;
+
+/// `iov_base`, `iov_len`
+pub type IoVec = [u64; 2];
+
+/// Copies the first `length` (at most [`GATHER_BYTES`]) bytes that `vectors` describe into one
+/// record: servers write head and body as two buffers, and one record costs less than two.
+/// False when the ring was full.
+#[inline(always)]
+pub fn gather(
+    header: &RecordHeader,
+    vectors: &[IoVec; GATHER_VECTORS as usize],
+    length: u32,
+) -> bool {
+    // Twice the bytes that may come: the verifier bounds a piece's place and its length
+    // apart, not their sum.
+    match length {
+        0..=512 => gather_sized::<512, 1024>(header, vectors, length),
+        513..=1536 => gather_sized::<1536, 3072>(header, vectors, length),
+        _ => gather_sized::<4096, 8192>(header, vectors, length),
+    }
+}
+
+#[inline(always)]
+fn gather_sized<const N: u32, const ROOM: usize>(
+    header: &RecordHeader,
+    vectors: &[IoVec; GATHER_VECTORS as usize],
+    length: u32,
+) -> bool {
+    let Some(mut entry) = SEGMENTS.reserve::<Record<ROOM>>(0) else {
+        lose(Loss::RingFull, u64::from(length), 0);
+        return false;
+    };
+    let record = entry.as_mut_ptr();
+    let mut filled = 0u32;
+    let mut unreadable = false;
+    // SAFETY: as in `sized`.
+    unsafe {
+        (&raw mut (*record).header).write(*header);
+        (*record).header.length = length;
+        (*record).header.kind = RecordKind::Data as u8;
+        for &[base, available] in vectors {
+            let left = length - filled;
+            let piece = if available < u64::from(left) { available as u32 } else { left };
+            let mut bounded = core::ptr::read_volatile(&raw const piece);
+            if bounded > N {
+                bounded = N;
+            }
+            let mut place = core::ptr::read_volatile(&raw const filled);
+            if place > N {
+                place = N;
+            }
+            let payload = (&raw mut (*record).payload).cast::<u8>().add(place as usize);
+            if bounded > 0 && bpf_probe_read_user(payload.cast(), bounded, base as *const _) != 0 {
+                unreadable = true;
+            }
+            filled += bounded;
+        }
+        if unreadable || filled != length {
+            (*record).header.kind = RecordKind::Hole as u8;
+            (*record).header.reason = HoleReason::ReadFault as u8;
+            lose(Loss::ReadFault, u64::from(length), 0);
+        }
+    }
+    entry.submit(wake_flags());
+    true
+}
+
 /// Reports `header.length` bytes that were not copied. False when the ring was full.
 #[inline(always)]
 pub fn hole(header: &RecordHeader, reason: HoleReason) -> bool {
