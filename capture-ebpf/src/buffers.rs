@@ -40,6 +40,9 @@ impl Buffer {
 /// Bytes of `struct mmsghdr`.
 const MMSGHDR_BYTES: u64 = 64;
 
+/// Offset of `mmsghdr.msg_len`.
+const MSG_LEN: u64 = 56;
+
 /// Longest vector that a call may have (`UIO_MAXIOV`), and so most rounds of a walk beside
 /// the chunks of long buffers.
 const MAX_ROUNDS: u32 = 1024 + 64;
@@ -99,6 +102,15 @@ fn message(header: u64) -> Buffer {
     // SAFETY: plain numbers.
     let [vector, length]: IoVec = unsafe { read_user(header + 16) };
     Buffer::vector(vector, length)
+}
+
+/// Memory and length of one message of a vector whose call is over.
+#[inline(always)]
+pub fn received(vector: u64, index: u64) -> (Buffer, u32) {
+    let header = vector + index * MMSGHDR_BYTES;
+    // SAFETY: a plain number.
+    let length = unsafe { read_user(header + MSG_LEN) };
+    (message(header), length)
 }
 
 /// The hook runs once for every message of the vector, in order.

@@ -4,7 +4,7 @@ use aya_ebpf::helpers::{
     bpf_get_current_pid_tgid,
     generated::{
         bpf_get_current_cgroup_id, bpf_get_current_task_btf, bpf_get_smp_processor_id,
-        bpf_ktime_get_ns, bpf_task_pt_regs,
+        bpf_ktime_get_ns, bpf_loop, bpf_task_pt_regs,
     },
 };
 use weir_abi::{ConnectionInfo, Direction, HoleReason, Loss, RecordHeader, Role};
@@ -169,14 +169,8 @@ pub fn after_syscall(registers: *const Registers, result: i64) {
         Sequences::UNKNOWN
     };
     if matches!(number, arch::RECVMMSG | arch::SENDMMSG) {
-        // The result counts messages: their own lengths are in the vector.
-        let _ = second;
-        let bytes = if sequences.known { moved(state, sequences, direction) } else { 0 };
-        let call =
-            Call { sock, sequences, tgid, direction, length: bytes, buffer: Buffer::UNKNOWN };
-        if bytes > 0 {
-            record(state, &call);
-        }
+        let messages = Messages { state, sock, vector: second, tgid, direction };
+        each_message(messages, result as u32, sequences);
         return;
     }
     if matches!(direction, Direction::Ingress) {
@@ -196,6 +190,58 @@ pub fn after_syscall(registers: *const Registers, result: i64) {
     let buffer = unsafe { buffers::locate(registers, direction, state) };
     let call = Call { sock, sequences, tgid, direction, length: result as u32, buffer };
     record(state, &call);
+}
+
+/// The vector of a finished recvmmsg or sendmmsg.
+#[repr(C)]
+struct Messages {
+    state: *mut State,
+    sock: u64,
+    vector: u64,
+    tgid: u32,
+    direction: Direction,
+}
+
+/// Most messages of one call that are looked at (`UIO_MAXIOV`).
+const MAX_MESSAGES: u32 = 1024;
+
+/// The result counts messages; their own lengths are in the vector.
+#[inline(always)]
+fn each_message(mut messages: Messages, count: u32, sequences: Sequences) {
+    let count = if count > MAX_MESSAGES { MAX_MESSAGES } else { count };
+    // SAFETY: `messages` outlives the loop; the state is a map value.
+    unsafe {
+        let first = (*messages.state).connection == 0;
+        bpf_loop(count, one_message as *mut core::ffi::c_void, (&raw mut messages).cast(), 0);
+        if sequences.known {
+            let ingress = matches!(messages.direction, Direction::Ingress);
+            if first || ingress {
+                (*messages.state).ingress_seq = sequences.ingress;
+            }
+            if first || !ingress {
+                (*messages.state).egress_seq = sequences.egress;
+            }
+        }
+    }
+}
+
+#[inline(never)]
+extern "C" fn one_message(index: u64, messages: *mut Messages) -> i64 {
+    // SAFETY: `each_message` lends its own `Messages`, alone.
+    let (messages, state) = unsafe { (&*messages, &mut *(*messages).state) };
+    let (buffer, length) = buffers::received(messages.vector, index);
+    if length > 0 {
+        let call = Call {
+            sock: messages.sock,
+            sequences: Sequences::UNKNOWN,
+            tgid: messages.tgid,
+            direction: messages.direction,
+            length,
+            buffer,
+        };
+        record(state, &call);
+    }
+    0
 }
 
 /// Bytes of `direction` since the last record, by the kernel's own count.
