@@ -9,7 +9,7 @@ const STEP_NS: u64 = 1_000_000;
 
 /// Difference of the two clocks. A connection keeps the one that it began with, so that a
 /// clock step neither reorders its pairs nor changes their lengths.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct WallClock {
     /// Wall-clock minus monotonic time, modulo 2^64.
     offset_ns: u64,

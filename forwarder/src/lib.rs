@@ -1,5 +1,22 @@
 //! Reads the capture's ring, makes pairs of it and delivers them as OpenTelemetry logs.
 
+mod admin;
+pub mod attribution;
+pub mod clock;
+pub mod connections;
 pub mod export;
+mod exporters;
+mod forwarder;
+pub mod ledger;
+mod metrics;
+mod pipeline;
 pub mod queue;
+mod reader;
 pub mod ring;
+mod senders;
+#[cfg(test)]
+mod testing;
+
+pub use attribution::{Attribution, Workload};
+pub use forwarder::{Forwarder, ForwarderConfig, StartError};
+pub use ledger::LedgerSnapshot;

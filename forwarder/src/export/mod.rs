@@ -30,6 +30,9 @@ use self::{grpc::GrpcClient, http::HttpClient};
 enum Client {
     Grpc(Box<GrpcClient>),
     Http(Box<HttpClient>),
+    /// Answers from a list, for tests of time.
+    #[cfg(test)]
+    Scripted(std::sync::Mutex<std::collections::VecDeque<Result<Answer, Failure>>>),
 }
 
 /// Settings from which no client can be made. Only a new plan can mend it.
@@ -56,6 +59,8 @@ impl Client {
         match self {
             Self::Grpc(client) => client.send(request).await,
             Self::Http(client) => client.send(request).await,
+            #[cfg(test)]
+            Self::Scripted(answers) => answers.lock().unwrap().pop_front().unwrap(),
         }
     }
 }

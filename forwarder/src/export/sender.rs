@@ -18,6 +18,9 @@ use super::{
 };
 use crate::queue::{InFlight, Queue, RefusalReason};
 
+#[cfg(test)]
+mod tests;
+
 /// How long a request waits to be filled.
 const LINGER: Duration = Duration::from_millis(200);
 

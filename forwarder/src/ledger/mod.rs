@@ -16,9 +16,11 @@ pub use self::snapshot::{CaptureSnapshot, ExporterSnapshot, Imbalance, LedgerSna
 /// What dissection made of captured bytes: of all of them, or of those of one capture.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
 pub struct DecodeCounts {
-    /// Pairs, half ones included.
+    /// Pairs that make a record, those without a response included.
     pub pairs: u64,
-    /// Pairs without one of their halves, by reason.
+    /// Responses without a request, which make no record; they are in `half_pairs` too.
+    pub responses_only: u64,
+    /// Exchanges without one of their halves, by reason.
     pub half_pairs: BTreeMap<String, u64>,
     /// Exchanges of which too little was seen for a pair, by the hole's reason.
     pub lost_exchanges: BTreeMap<&'static str, u64>,
@@ -35,7 +37,10 @@ impl DecodeCounts {
     pub(crate) fn note(&mut self, event: &Event) {
         match event {
             Event::Exchange(exchange) => {
-                self.pairs += 1;
+                match exchange.request {
+                    Some(_) => self.pairs += 1,
+                    None => self.responses_only += 1,
+                }
                 if let Some(half) = exchange.half {
                     *self.half_pairs.entry(half.to_string()).or_default() += 1;
                 }

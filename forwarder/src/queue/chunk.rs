@@ -53,4 +53,20 @@ impl Chunk {
     pub fn routes(&self) -> impl Iterator<Item = Route> + '_ {
         self.records.iter().map(|entry| entry.route)
     }
+
+    /// Takes the last record out into a chunk of its own; `None` when it is alone already.
+    pub fn split_last(&mut self) -> Option<Self> {
+        let [.., before, last] = *self.records else { return None };
+        let bytes = self.bytes.split_off(before.end);
+        self.records.pop();
+        let entry = Entry { end: bytes.len(), route: last.route };
+        Some(Self { bytes, records: vec![entry] })
+    }
+
+    /// Gives room back that no record takes.
+    pub fn shrink(&mut self) {
+        if self.bytes.capacity() > self.bytes.len() + self.bytes.len() / 4 {
+            self.bytes.shrink_to_fit();
+        }
+    }
 }

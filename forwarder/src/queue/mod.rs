@@ -24,6 +24,13 @@ pub use self::{
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Route(usize);
 
+impl Route {
+    /// Its place among the queue's tallies.
+    pub(crate) const fn index(self) -> usize {
+        self.0
+    }
+}
+
 /// Bounds of one request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct BatchLimits {

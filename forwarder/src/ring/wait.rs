@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd as _, OwnedFd},
     sync::Arc,
     time::Duration,
 };
@@ -26,6 +26,8 @@ const ASKED: u64 = 1;
 #[derive(Debug)]
 pub struct Waiter {
     epoll: OwnedFd,
+    /// Kept open: the epoll set forgets a descriptor that is closed.
+    _ring: OwnedFd,
     asked: Arc<OwnedFd>,
 }
 
@@ -34,27 +36,27 @@ pub struct Waiter {
 pub struct Waker(Arc<OwnedFd>);
 
 impl Waiter {
-    /// A waiter for the ring behind `fd`. A descriptor that cannot be waited on (an ordinary
+    /// A waiter for the ring. A descriptor that cannot be waited on (an ordinary
     /// file in tests) is read by the time limit alone.
     ///
     /// # Errors
     ///
     /// [`RingError::Wait`] when descriptors are short.
-    pub fn new(fd: BorrowedFd<'_>) -> Result<Self, RingError> {
-        Self::open(fd).map_err(|errno| RingError::Wait(errno.into()))
+    pub fn new(ring: OwnedFd) -> Result<Self, RingError> {
+        Self::open(ring).map_err(|errno| RingError::Wait(errno.into()))
     }
 
-    fn open(fd: BorrowedFd<'_>) -> Result<Self, Errno> {
+    fn open(descriptor: OwnedFd) -> Result<Self, Errno> {
         let asked = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let ring = epoll::EventData::new_u64(RING);
-        match epoll::add(&epoll, fd, ring, epoll::EventFlags::IN | epoll::EventFlags::ET) {
+        match epoll::add(&epoll, &descriptor, ring, epoll::EventFlags::IN | epoll::EventFlags::ET) {
             Ok(()) | Err(Errno::PERM) => {}
             Err(errno) => return Err(errno),
         }
         let data = epoll::EventData::new_u64(ASKED);
         epoll::add(&epoll, &asked, data, epoll::EventFlags::IN | epoll::EventFlags::ET)?;
-        Ok(Self { epoll, asked: Arc::new(asked) })
+        Ok(Self { epoll, _ring: descriptor, asked: Arc::new(asked) })
     }
 
     /// What other threads wake this waiter with.

@@ -1,0 +1,241 @@
+//! The forwarder as its embedder sees it: two threads behind one handle.
+
+use std::{
+    io,
+    net::SocketAddr,
+    os::fd::{AsFd as _, OwnedFd},
+    sync::{Arc, atomic::Ordering},
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use weir_plan::Plan;
+use weir_rrpair::{model::Text, otlp::Resource};
+
+use crate::{
+    admin,
+    attribution::Attribution,
+    connections::{Connections, TableLimits},
+    export::{OwnEndpoints, RetryPolicy},
+    exporters::{Exporters, Ledger},
+    ledger::LedgerSnapshot,
+    pipeline::{Active, Identity, Pipeline},
+    queue::{BatchLimits, ShedReason},
+    reader::{Reader, Shared},
+    ring::{Ring, RingError, Waiter, Waker},
+    senders::Senders,
+};
+
+#[cfg(test)]
+mod tests;
+
+/// How often a wait looks whether it is over.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// What a forwarder is started with. [`ForwarderConfig::new`] has the usual limits.
+pub struct ForwarderConfig {
+    /// The segment ring, and its size in bytes.
+    pub ring: OwnedFd,
+    pub ring_bytes: u32,
+    pub attribution: Arc<dyn Attribution>,
+    /// `cluster` of every record; never empty.
+    pub cluster: String,
+    /// `proxyVersion` of every record, e.g. `v0.1.0`.
+    pub version: Text,
+    /// Bounds of the connections' memory.
+    pub table: TableLimits,
+    /// Bounds of one export request.
+    pub batch: BatchLimits,
+    pub retry: RetryPolicy,
+    /// Upper limit of an exporter's `queue.maxSize`, since the queue is in memory.
+    pub max_queue_bytes: usize,
+    /// Where `/metrics` and `/ledger` are served, if anywhere.
+    pub admin: Option<SocketAddr>,
+}
+
+/// Why a forwarder did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("could not use the segment ring")]
+    Ring(#[from] RingError),
+    #[error("could not get random bytes")]
+    Random(#[source] io::Error),
+    #[error("could not start a thread")]
+    Thread(#[source] io::Error),
+    #[error("could not listen on the admin address {address}")]
+    Admin {
+        address: SocketAddr,
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// A running forwarder. Dropping it stops it as [`Forwarder::stop`] does.
+pub struct Forwarder {
+    shared: Arc<Shared>,
+    waker: Waker,
+    reader: Option<JoinHandle<()>>,
+    exporters: Exporters,
+    senders: Senders,
+    ledger: Ledger,
+    admin: Option<SocketAddr>,
+}
+
+impl ForwarderConfig {
+    /// With the default limits and without an admin address.
+    pub fn new(
+        (ring, ring_bytes): (OwnedFd, u32),
+        attribution: Arc<dyn Attribution>,
+        cluster: impl Into<String>,
+        version: impl Into<Text>,
+    ) -> Self {
+        Self {
+            ring,
+            ring_bytes,
+            attribution,
+            cluster: cluster.into(),
+            version: version.into(),
+            table: TableLimits::default(),
+            batch: BatchLimits::default(),
+            retry: RetryPolicy::default(),
+            max_queue_bytes: 256 * 1024 * 1024,
+            admin: None,
+        }
+    }
+}
+
+impl Forwarder {
+    /// Maps the ring and starts reading it. Nothing is captured before the first
+    /// [`Forwarder::apply`].
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`].
+    pub fn start(config: ForwarderConfig) -> Result<Self, StartError> {
+        let ring = Ring::map(config.ring.as_fd(), config.ring_bytes)?;
+        let waiter = Waiter::new(config.ring)?;
+        let (shared, waker) = (Arc::new(Shared::default()), waiter.waker());
+        let own = OwnEndpoints::default();
+        let mut nonce = [0; 16];
+        rustix::rand::getrandom(&mut nonce, rustix::rand::GetRandomFlags::empty())
+            .map_err(|errno| StartError::Random(errno.into()))?;
+        let identity = Identity { cluster: config.cluster.clone(), version: config.version, nonce };
+        let reader = Reader {
+            ring,
+            waiter,
+            shared: Arc::clone(&shared),
+            connections: Connections::new(config.table, config.attribution, own.clone()),
+            pipeline: Pipeline::new(identity, config.batch),
+        };
+        let senders = Senders::start().map_err(StartError::Thread)?;
+        let exporters = Exporters::new(
+            Arc::new(Resource::new(config.cluster)),
+            own,
+            config.retry,
+            config.batch,
+            config.max_queue_bytes,
+        );
+        let ledger = exporters.ledger(Arc::clone(&shared));
+        let admin = match config.admin {
+            Some(address) => Some(
+                admin::serve(address, ledger.clone(), &senders)
+                    .map_err(|source| StartError::Admin { address, source })?,
+            ),
+            None => None,
+        };
+        let reader = std::thread::Builder::new()
+            .name("weir-reader".to_owned())
+            .spawn(move || reader.run())
+            .map_err(StartError::Thread)?;
+        Ok(Self { shared, waker, reader: Some(reader), exporters, senders, ledger, admin })
+    }
+
+    /// Puts a plan in force. Exporters that did not change go on undisturbed; one whose
+    /// destination changed takes its queue there; the queue of one that is gone is shed.
+    pub fn apply(&self, plan: Plan) {
+        let Plan { captures, exporters } = plan;
+        let exporters = self.exporters.apply(exporters, &self.senders);
+        self.shared.active.store(Arc::new(Active { captures, exporters }));
+        self.waker.wake();
+    }
+
+    /// Everything that was counted, at this moment.
+    pub fn ledger(&self) -> LedgerSnapshot {
+        self.ledger.read()
+    }
+
+    /// Where `/metrics` and `/ledger` are served.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin
+    }
+
+    /// Waits until the ring is empty and every exporter has delivered; true when that was so
+    /// within `timeout`. Capture goes on meanwhile and after it.
+    pub fn settle(&self, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
+        let seen = self.shared.empty_drains.load(Ordering::Acquire);
+        self.waker.wake();
+        // Two, since the first one may have begun before this call.
+        let emptied =
+            || self.is_finished() || self.shared.empty_drains.load(Ordering::Acquire) >= seen + 2;
+        self.exporters.hurry(true);
+        let settled = wait_until(deadline, || {
+            self.waker.wake();
+            emptied()
+        }) && wait_until(deadline, || self.exporters.are_idle());
+        self.exporters.hurry(false);
+        settled
+    }
+
+    /// The end of the input: reads what the ring holds, turns exchanges under way into half
+    /// pairs, and delivers; true when nothing was left within `timeout`. Nothing is captured
+    /// afterwards.
+    pub fn drain(&self, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
+        self.shared.finish.store(true, Ordering::Release);
+        self.waker.wake();
+        self.exporters.hurry(true);
+        wait_until(deadline, || self.is_finished())
+            && wait_until(deadline, || self.exporters.are_idle())
+    }
+
+    /// Stops at once and gives the last ledger; what was not delivered is in it as shed.
+    pub fn stop(mut self) -> LedgerSnapshot {
+        self.shut_down();
+        self.ledger.read()
+    }
+
+    fn is_finished(&self) -> bool {
+        self.reader.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    fn shut_down(&mut self) {
+        self.shared.finish.store(true, Ordering::Release);
+        self.waker.wake();
+        if let Some(reader) = self.reader.take()
+            && reader.join().is_err()
+        {
+            tracing::error!("the reader thread had panicked");
+        }
+        self.senders.stop();
+        self.exporters.close(ShedReason::Stopped);
+    }
+}
+
+impl Drop for Forwarder {
+    fn drop(&mut self) {
+        self.shut_down();
+    }
+}
+
+fn wait_until(deadline: Instant, mut over: impl FnMut() -> bool) -> bool {
+    loop {
+        if over() {
+            return true;
+        }
+        if Instant::now() >= deadline {
+            return false;
+        }
+        std::thread::sleep(LOOK);
+    }
+}

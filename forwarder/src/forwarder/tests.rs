@@ -1,0 +1,437 @@
+//! From the ring to the receiver: what is captured, what arrives, and what the ledger says.
+
+use std::{collections::BTreeMap, io::Read as _, io::Write as _, time::Duration};
+
+use proptest::prelude::*;
+use weir_abi::{Direction, RecordKind, Role};
+use weir_filter::RuleDocument;
+use weir_plan::{BudgetPlan, CaptureDirection, Plan, Protocol, SamplingPlan, Transport, WhenFull};
+use weir_rrpair::{RrPair, model::Direction as Way};
+
+use super::*;
+use crate::testing::{
+    Call, Kernel, PATIENCE, Receiver, Speaks, capture, exporter, forwarder, key, plan, request,
+    response,
+};
+
+fn records(receiver: &Receiver) -> Vec<RrPair> {
+    receiver.taken().into_iter().map(|record| record.record().unwrap()).collect()
+}
+
+/// A forwarder with this plan for one receiver.
+fn start(change: impl FnOnce(&mut Plan)) -> (Kernel, Receiver, Forwarder) {
+    let (kernel, receiver) = (Kernel::new(), Receiver::start(Speaks::Http1));
+    let forwarder = forwarder(&kernel, |_| {});
+    let mut plan = plan(vec![exporter("a", receiver.port, Transport::Http)]);
+    change(&mut plan);
+    forwarder.apply(plan);
+    (kernel, receiver, forwarder)
+}
+
+fn exchange(kernel: &mut Kernel, connection: u64, call: Call, path: &str) {
+    kernel.exchange(connection, call, &request(path, b"question"), &response(b"answer"));
+}
+
+#[test]
+fn bodies_arrive_byte_for_byte_with_all_facts_of_their_connection() {
+    let (mut kernel, receiver, forwarder) = start(|_| {});
+    let every_byte: Vec<u8> = (0..100_000_u32).map(|i| (i * 7 % 256) as u8).collect();
+    kernel.open(5, Call::SERVER);
+    kernel.exchange(5, Call::SERVER, &request("/a\x7fb?c=d", &every_byte), &response(b"\0\xff"));
+    kernel.open(6, Call::CLIENT);
+    kernel.exchange(6, Call::CLIENT, &request("/out", b""), &response(&every_byte));
+    assert!(forwarder.settle(PATIENCE), "{:?}", forwarder.ledger());
+    let records = records(&receiver);
+    let [served, called] = &records[..] else { panic!("two records: {}", records.len()) };
+    let http = served.http.as_ref().unwrap();
+    assert_eq!(http.req.body.0, every_byte);
+    assert_eq!(http.res.as_ref().unwrap().body.0, b"\0\xff");
+    assert_eq!((&*served.location, served.direction), ("/a\x7fb", Way::In));
+    assert_eq!(
+        (&*served.service, &*served.cluster, &*served.namespace),
+        ("shop", "minikube", "default")
+    );
+    assert_eq!(served.tags.value("proxyVersion"), Some("v0.1.0"));
+    let netinfo = served.netinfo.as_ref().unwrap();
+    assert_eq!((netinfo.id, netinfo.upstream.port, netinfo.downstream.port), (5, 8080, 50_000));
+    assert_eq!(&*netinfo.upstream.ip_address, "10.0.0.1");
+    assert_eq!(called.direction, Way::Out);
+    assert_eq!(called.http.as_ref().unwrap().res.as_ref().unwrap().body.0, every_byte);
+    assert_eq!(called.netinfo.as_ref().unwrap().upstream.port, 9090);
+    assert_eq!(&*called.netinfo.as_ref().unwrap().upstream.ip_address, "10.0.0.2");
+    forwarder.stop().check().unwrap();
+}
+
+#[test]
+fn times_are_wall_clock_and_exact_within_a_connection() {
+    let (mut kernel, receiver, forwarder) = start(|_| {});
+    kernel.time_ns = crate::clock::WallClock::monotonic_ns();
+    let before = crate::clock::WallClock::now().as_nanoseconds();
+    kernel.open(1, Call::SERVER);
+    exchange(&mut kernel, 1, Call::SERVER, "/first");
+    kernel.time_ns += 123_456_789;
+    exchange(&mut kernel, 1, Call::SERVER, "/second");
+    assert!(forwarder.settle(PATIENCE));
+    let times: Vec<_> =
+        records(&receiver).iter().map(|record| record.ts.as_nanoseconds()).collect();
+    // Two records of the first exchange lie between the two requests, 1 µs each.
+    assert_eq!(times[1] - times[0], 123_456_789 + 2_000);
+    assert!(times[0].abs_diff(before) < 1_000_000_000, "{} {before}", times[0]);
+}
+
+#[test]
+fn captures_choose_by_direction_port_protocol_and_suspension() {
+    type Change = fn(&mut weir_plan::CapturePlan);
+    let cases: [(&str, Change, &[&str]); 7] = [
+        ("all", |_| {}, &["/in", "/out"]),
+        ("inbound", |c| c.direction = CaptureDirection::Inbound, &["/in"]),
+        ("outbound", |c| c.direction = CaptureDirection::Outbound, &["/out"]),
+        ("own port", |c| c.ports = [8080].into(), &["/in"]),
+        ("remote port", |c| c.ports = [9090].into(), &["/out"]),
+        ("protocol", |c| c.protocols = [Protocol::Postgres].into(), &[]),
+        ("suspended", |c| c.suspended = true, &[]),
+    ];
+    for (name, change, expected) in cases {
+        let (mut kernel, receiver, forwarder) = start(|plan| change(&mut plan.captures[0]));
+        for (connection, call, path) in [(1, Call::SERVER, "/in"), (2, Call::CLIENT, "/out")] {
+            kernel.open(connection, call);
+            exchange(&mut kernel, connection, call, path);
+        }
+        assert!(forwarder.settle(PATIENCE));
+        assert_eq!(receiver.locations(), expected, "{name}");
+        let ledger = forwarder.stop();
+        ledger.check().unwrap();
+        assert_eq!(ledger.node.connections.ignored, 2 - expected.len() as u64, "{name}");
+    }
+}
+
+#[test]
+fn an_unknown_role_is_found_out_by_the_protocol() {
+    let (mut kernel, receiver, forwarder) =
+        start(|plan| plan.captures[0].direction = CaptureDirection::Inbound);
+    let old = |call| Call { role: Role::Unknown, ..call };
+    kernel.open(1, old(Call::SERVER));
+    exchange(&mut kernel, 1, Call::SERVER, "/in");
+    kernel.open(2, old(Call::CLIENT));
+    exchange(&mut kernel, 2, Call::CLIENT, "/out");
+    assert!(forwarder.settle(PATIENCE));
+    assert_eq!(receiver.locations(), ["/in"]);
+    assert_eq!(forwarder.ledger().node.unwanted_pairs, 1);
+    forwarder.stop().check().unwrap();
+}
+
+#[test]
+fn an_unknown_process_is_ignored_until_another_one_uses_the_connection() {
+    let (mut kernel, receiver, forwarder) = start(|_| {});
+    kernel.open(1, Call { tgid: 1234, ..Call::SERVER });
+    exchange(&mut kernel, 1, Call::SERVER, "/after-fork");
+    assert!(forwarder.settle(PATIENCE));
+    assert_eq!(receiver.locations(), ["/after-fork"]);
+    assert_eq!(forwarder.ledger().node.connections.ignored, 0);
+}
+
+#[test]
+fn a_filter_belongs_to_its_exporter_alone_and_counts() {
+    let (mut kernel, receiver, forwarder) = start(|plan| {
+        let mut second = plan.exporters[0].clone();
+        second.key = key("b");
+        second.filter = Some(RuleDocument::named("standard").unwrap());
+        plan.captures[0].exporters.push(key("b"));
+        plan.exporters.push(second);
+    });
+    kernel.open(1, Call::SERVER);
+    exchange(&mut kernel, 1, Call::SERVER, "/healthz");
+    exchange(&mut kernel, 1, Call::SERVER, "/buy");
+    assert!(forwarder.settle(PATIENCE));
+    let mut locations = receiver.locations();
+    locations.sort();
+    assert_eq!(locations, ["/buy", "/buy", "/healthz"]);
+    let ledger = forwarder.stop();
+    ledger.check().unwrap();
+    let filtered: Vec<_> = ledger.exporters.iter().map(|e| e.counts.filtered).collect();
+    assert_eq!(filtered, [0, 1]);
+}
+
+#[test]
+fn two_captures_of_one_pair_send_it_once_to_a_common_exporter() {
+    let (mut kernel, receiver, forwarder) = start(|plan| {
+        let mut two = capture("two", &["a"]);
+        two.ports = [8080].into();
+        plan.captures.push(two);
+    });
+    kernel.open(1, Call::SERVER);
+    exchange(&mut kernel, 1, Call::SERVER, "/both");
+    kernel.open(2, Call::CLIENT);
+    exchange(&mut kernel, 2, Call::CLIENT, "/one");
+    assert!(forwarder.settle(PATIENCE));
+    assert_eq!(receiver.locations(), ["/both", "/one"]);
+    let ledger = forwarder.stop();
+    ledger.check().unwrap();
+    let kept: Vec<_> = ledger.captures.iter().map(|c| c.counts.kept()).collect();
+    assert_eq!((kept, ledger.records().exported), (vec![2, 1], 2));
+}
+
+#[test]
+fn sampling_keeps_whole_sessions_and_counts_the_rest() {
+    let (mut kernel, receiver, forwarder) =
+        start(|plan| plan.captures[0].sampling = Some(SamplingPlan { keep: 1, out_of: 4 }));
+    for session in 0..40 {
+        kernel.open(session, Call::SERVER);
+        for pair in 0..3 {
+            let asked = format!(
+                "GET /{session}/{pair} HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer user-{session}\r\n\r\n"
+            );
+            kernel.exchange(session, Call::SERVER, asked.as_bytes(), &response(b""));
+        }
+    }
+    assert!(forwarder.settle(PATIENCE));
+    let mut sessions = BTreeMap::new();
+    for location in receiver.locations() {
+        *sessions.entry(location.split('/').nth(1).unwrap().to_owned()).or_insert(0) += 1;
+    }
+    assert!((1..40).contains(&sessions.len()), "{sessions:?}");
+    assert!(sessions.values().all(|pairs| *pairs == 3), "{sessions:?}");
+    let ledger = forwarder.stop();
+    ledger.check().unwrap();
+    assert_eq!(ledger.captures[0].counts.sampled, 120 - ledger.records().exported);
+}
+
+#[test]
+fn a_budget_of_records_completes_the_capture() {
+    let (mut kernel, receiver, forwarder) = start(|plan| {
+        plan.captures[0].budget = BudgetPlan { records: Some(2), ..BudgetPlan::default() };
+    });
+    kernel.open(1, Call::SERVER);
+    (0..5).for_each(|i| exchange(&mut kernel, 1, Call::SERVER, &format!("/{i}")));
+    assert!(forwarder.settle(PATIENCE));
+    assert_eq!(receiver.locations(), ["/0", "/1"]);
+    let ledger = forwarder.stop();
+    ledger.check().unwrap();
+    assert_eq!(ledger.captures[0].counts.over_budget, 3);
+}
+
+#[test]
+fn a_new_plan_takes_effect_on_connections_that_are_open() {
+    let (mut kernel, receiver, forwarder) = start(|_| {});
+    kernel.open(1, Call::SERVER);
+    exchange(&mut kernel, 1, Call::SERVER, "/before");
+    assert!(forwarder.settle(PATIENCE));
+    forwarder.apply(Plan::default());
+    assert!(forwarder.settle(PATIENCE));
+    exchange(&mut kernel, 1, Call::SERVER, "/without");
+    assert!(forwarder.settle(PATIENCE));
+    forwarder.apply(plan(vec![exporter("a", receiver.port, Transport::Http)]));
+    assert!(forwarder.settle(PATIENCE));
+    exchange(&mut kernel, 1, Call::SERVER, "/after");
+    assert!(forwarder.settle(PATIENCE));
+    assert_eq!(receiver.locations(), ["/before", "/after"]);
+    forwarder.stop().check().unwrap();
+}
+
+#[test]
+fn an_unchanged_exporter_keeps_its_queue_and_a_removed_one_sheds_it() {
+    let port = crate::testing::free_port();
+    let kept = exporter("kept", port, Transport::Http);
+    let removed = exporter("removed", port, Transport::Http);
+    let mut kernel = Kernel::new();
+    let forwarder = forwarder(&kernel, |_| {});
+    forwarder.apply(plan(vec![kept.clone(), removed]));
+    kernel.open(1, Call::SERVER);
+    (0..4).for_each(|i| exchange(&mut kernel, 1, Call::SERVER, &format!("/{i}")));
+    wait_until(Instant::now() + PATIENCE, || forwarder.ledger().records().seen == 8);
+    forwarder.apply(plan(vec![kept]));
+    let receiver = Receiver::start_on(port, Speaks::Http1, None);
+    assert!(forwarder.settle(PATIENCE), "{:?}", forwarder.ledger());
+    assert_eq!(receiver.locations(), ["/0", "/1", "/2", "/3"]);
+    let ledger = forwarder.stop();
+    ledger.exporters.iter().for_each(|exporter| assert!(exporter.counts.balances()));
+    assert_eq!(ledger.exporters[1].counts.shed, [(ShedReason::ExporterRemoved, 4)].into());
+}
+
+#[test]
+fn at_the_end_a_request_under_way_becomes_a_half_pair() {
+    let (mut kernel, receiver, forwarder) = start(|_| {});
+    kernel.open(1, Call::SERVER);
+    kernel.data(1, Direction::Ingress, &request("/unanswered", b""));
+    assert!(forwarder.drain(PATIENCE), "{:?}", forwarder.ledger());
+    let records = records(&receiver);
+    assert_eq!((records.len(), &*records[0].status), (1, ""));
+    let ledger = forwarder.stop();
+    ledger.check().unwrap();
+    assert_eq!(ledger.node.decoded.half_pairs_total(), 1);
+    assert_eq!(ledger.node.connections.active, 0);
+}
+
+#[test]
+fn what_makes_no_sense_in_the_ring_is_counted() {
+    let (mut kernel, receiver, forwarder) = start(|_| {});
+    kernel.push(b"short");
+    let mut unknown = kernel.header(1, RecordKind::Data, 0, 0, 0, 1);
+    unknown[36] = 99;
+    kernel.push(&unknown);
+    let longer_than_it_is = kernel.header(1, RecordKind::Data, 0, 500, 0, 1);
+    kernel.push(&longer_than_it_is);
+    let orphan = kernel.header(1, RecordKind::Data, 0, 0, 0, 1);
+    kernel.push(&orphan);
+    assert!(forwarder.settle(PATIENCE));
+    let ring = forwarder.ledger().node.ring;
+    assert_eq!((ring.records, ring.malformed, ring.without_open), (4, 3, 1));
+    assert_eq!(receiver.requests(), 0);
+}
+
+#[test]
+fn our_own_exporters_connections_are_never_captured() {
+    let (mut kernel, receiver, forwarder) = start(|_| {});
+    kernel.open(1, Call::SERVER);
+    exchange(&mut kernel, 1, Call::SERVER, "/shop");
+    assert!(forwarder.settle(PATIENCE));
+    let mut own = kernel.header(2, RecordKind::Open, 0, 0, 0, Call::TGID);
+    own.extend([0; 10]);
+    own.extend([0xff, 0xff, 127, 0, 0, 1]);
+    own.extend([0; 10]);
+    own.extend([0xff, 0xff, 127, 0, 0, 1]);
+    own.extend([0; 20]);
+    own.extend(40_000_u16.to_ne_bytes());
+    own.extend(receiver.port.to_ne_bytes());
+    own.extend([Role::Client as u8, 0, 0, 0, 0, 0, 0, 0]);
+    kernel.push(&own);
+    assert!(forwarder.settle(PATIENCE));
+    let connections = forwarder.ledger().node.connections;
+    assert_eq!((connections.opened, connections.own, connections.ignored), (2, 1, 0));
+}
+
+#[test]
+fn over_the_memory_budget_the_largest_connections_are_given_up() {
+    let (mut kernel, receiver) = (Kernel::new(), Receiver::start(Speaks::Http1));
+    let forwarder = forwarder(&kernel, |config| config.table.held_bytes = 200_000);
+    forwarder.apply(plan(vec![exporter("a", receiver.port, Transport::Http)]));
+    let large = request("/large", &[b'x'; 150_000]);
+    let small = request("/small", &[b'x'; 60_000]);
+    kernel.open(1, Call::SERVER);
+    kernel.data(1, Direction::Ingress, &large[..140_000]);
+    kernel.open(2, Call::SERVER);
+    kernel.data(2, Direction::Ingress, &small);
+    kernel.data(2, Direction::Egress, &response(b"fine"));
+    kernel.data(1, Direction::Ingress, &large[140_000..]);
+    kernel.data(1, Direction::Egress, &response(b"too late"));
+    assert!(forwarder.settle(PATIENCE));
+    let ledger = forwarder.stop();
+    ledger.check().unwrap();
+    assert_eq!(ledger.node.connections.over_memory, 1);
+    let records = records(&receiver);
+    let answered: Vec<_> = records.iter().filter(|r| &*r.status == "200").collect();
+    assert_eq!(answered.len(), 1);
+    assert_eq!(&*answered[0].location, "/small");
+}
+
+#[test]
+fn a_full_table_drops_the_longest_idle() {
+    let kernel_side = Kernel::new();
+    let mut kernel = kernel_side;
+    let receiver = Receiver::start(Speaks::Http1);
+    let forwarder = forwarder(&kernel, |config| config.table.connections = 16);
+    forwarder.apply(plan(vec![exporter("a", receiver.port, Transport::Http)]));
+    (0..20).for_each(|connection| kernel.open(connection, Call::SERVER));
+    exchange(&mut kernel, 0, Call::SERVER, "/idle-for-longest");
+    exchange(&mut kernel, 19, Call::SERVER, "/newest");
+    assert!(forwarder.settle(PATIENCE));
+    assert_eq!(receiver.locations(), ["/newest"]);
+    let node = forwarder.stop().node;
+    assert_eq!((node.connections.opened, node.connections.evicted), (20, 4));
+    assert_eq!(node.ring.without_open, 2);
+}
+
+#[test]
+fn the_admin_address_serves_the_contracts_metrics_and_the_ledger() {
+    let (mut kernel, receiver) = (Kernel::new(), Receiver::start(Speaks::Http1));
+    let forwarder =
+        forwarder(&kernel, |config| config.admin = Some("127.0.0.1:0".parse().unwrap()));
+    forwarder.apply(plan(vec![exporter("a", receiver.port, Transport::Http)]));
+    kernel.open(1, Call::SERVER);
+    exchange(&mut kernel, 1, Call::SERVER, "/one");
+    assert!(forwarder.settle(PATIENCE));
+    let get = |path: &str| {
+        let mut stream = std::net::TcpStream::connect(forwarder.admin_address().unwrap()).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        text
+    };
+    let metrics = get("/metrics");
+    for line in [
+        "messages_queued 0",
+        "messages_filtered_total 0",
+        "err_queueFull_total 0",
+        "conn_active 1",
+        "forwarder_records_total{exporter=\"default/a\",outcome=\"exported\",reason=\"\"} 1",
+        "forwarder_queue_bytes{exporter=\"default/a\"} 0",
+        "forwarder_pairs_total{capture=\"default/all\",outcome=\"kept\"} 1",
+    ] {
+        assert!(metrics.lines().any(|seen| seen == line), "{line} in {metrics}");
+    }
+    assert!(get("/ledger").contains("\"exported\":1"));
+    assert!(get("/elsewhere").starts_with("HTTP/1.1 404"));
+}
+
+#[test]
+fn the_ledger_is_one_line_for_people() {
+    let (mut kernel, _receiver, forwarder) = start(|_| {});
+    kernel.open(1, Call::SERVER);
+    exchange(&mut kernel, 1, Call::SERVER, "/one");
+    kernel.data(1, Direction::Ingress, &request("/two", b""));
+    assert!(forwarder.drain(PATIENCE));
+    let line = forwarder.stop().to_string();
+    assert_eq!(line, "2 pairs, 2 exported, 1 half pairs; 0 connections");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    /// Whatever is captured, sampled, filtered and shed: while it runs and at the end every
+    /// pair is in exactly one count, and what arrived is what was counted as exported.
+    #[test]
+    fn the_ledger_balances_whatever_happens(
+        script in prop::collection::vec((0_u64..6, 0_u8..8), 1..60),
+        queue_bytes in 1_000_u64..40_000,
+        sampled in any::<bool>(),
+    ) {
+        let (mut kernel, receiver, forwarder) = start(|plan| {
+            plan.exporters[0].queue_bytes = queue_bytes;
+            plan.exporters[0].when_full = WhenFull::DropNewest;
+            plan.exporters[0].filter = Some(RuleDocument::named("standard").unwrap());
+            plan.captures[0].sampling = sampled.then_some(SamplingPlan { keep: 1, out_of: 2 });
+        });
+        let mut open = [false; 6];
+        for (connection, action) in script {
+            let is_open = &mut open[usize::try_from(connection).unwrap()];
+            if !std::mem::replace(is_open, true) {
+                kernel.open(connection, Call::SERVER);
+            }
+            match action {
+                0 => { kernel.close(connection); *is_open = false; }
+                1 => kernel.data(connection, Direction::Ingress, b"\x16\x03\x01 no HTTP\r\n\r\n"),
+                2 => kernel.data(connection, Direction::Egress, &response(b"unasked")),
+                3 => exchange(&mut kernel, connection, Call::SERVER, "/healthz"),
+                _ => exchange(&mut kernel, connection, Call::SERVER, "/buy"),
+            }
+            if action == 0 { forwarder.ledger().check().unwrap(); }
+        }
+        prop_assert!(forwarder.drain(PATIENCE));
+        let ledger = forwarder.stop();
+        prop_assert_eq!(ledger.check(), Ok(()));
+        prop_assert_eq!(ledger.records().exported, receiver.taken().len() as u64);
+        let counts = &ledger.captures[0].counts;
+        let total = ledger.records();
+        let known = total.exported + total.filtered + total.shed_total() + counts.sampled;
+        prop_assert_eq!(counts.decoded.pairs, known);
+    }
+}
+
+#[test]
+fn a_ring_that_cannot_be_mapped_is_refused() {
+    let attribution = Arc::new(crate::testing::Shop(Vec::new()));
+    let file = rustix::fs::memfd_create("ring", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
+    let config = ForwarderConfig::new((file, 1000), attribution, "c", "v0");
+    assert!(matches!(Forwarder::start(config), Err(StartError::Ring(RingError::Size { .. }))));
+    assert!(!wait_until(Instant::now() + Duration::ZERO, || false));
+}

@@ -1,0 +1,188 @@
+//! From the events of dissected connections to encoded records in the exporters' queues.
+
+mod budget;
+mod facts;
+mod outbox;
+mod router;
+
+#[cfg(test)]
+mod tests;
+
+use std::{sync::Arc, time::Duration};
+
+use weir_abi::Role;
+use weir_dissect::{
+    Event, Exchange,
+    record::{self, Stamp},
+};
+use weir_plan::{CapturePlan, ObjectKey};
+use weir_rrpair::{Raw, Redacted, model::Text};
+
+use self::router::Router;
+pub(crate) use self::{
+    facts::Facts,
+    outbox::{ActiveExporter, Outbox},
+    router::{CaptureSet, Side},
+};
+use crate::{
+    attribution::Workload,
+    ledger::{CaptureCounts, NodeCounts},
+    queue::BatchLimits,
+};
+
+/// The plan as the reader carries it out.
+#[derive(Debug, Default)]
+pub(crate) struct Active {
+    pub(crate) captures: Vec<CapturePlan>,
+    pub(crate) exporters: Vec<ActiveExporter>,
+}
+
+/// Counts that the reader writes and the ledger reads.
+#[derive(Debug, Default)]
+pub(crate) struct Book {
+    pub(crate) node: NodeCounts,
+    /// Every capture since the start.
+    pub(crate) captures: Vec<(ObjectKey, CaptureCounts)>,
+}
+
+impl Book {
+    /// Place of the capture's counts.
+    fn page(&mut self, key: &ObjectKey) -> usize {
+        let known = self.captures.iter().position(|(known, _)| known == key);
+        known.unwrap_or_else(|| {
+            self.captures.push((key.clone(), CaptureCounts::default()));
+            self.captures.len() - 1
+        })
+    }
+}
+
+/// What is the same for all records of this forwarder.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
+    pub(crate) cluster: String,
+    /// `proxyVersion` of records.
+    pub(crate) version: Text,
+    /// Random; the records' ids are derived from it.
+    pub(crate) nonce: [u8; 16],
+}
+
+/// The reader's part of all exporters' pipelines.
+#[derive(Debug)]
+pub(crate) struct Pipeline {
+    identity: Identity,
+    limits: BatchLimits,
+    router: Router,
+    outboxes: Vec<Outbox>,
+    stamp: Stamp,
+    /// Time of export of the records that are being made.
+    observed_ns: u64,
+    /// Bytes of the record at hand, when several exporters take it.
+    encoded: Vec<u8>,
+}
+
+impl Pipeline {
+    pub(crate) fn new(identity: Identity, limits: BatchLimits) -> Self {
+        Self {
+            stamp: Stamp { sequence: 0, nonce: identity.nonce },
+            identity,
+            limits,
+            router: Router::default(),
+            outboxes: Vec::new(),
+            observed_ns: 0,
+            encoded: Vec::new(),
+        }
+    }
+
+    /// Takes a new plan over, between two drains.
+    pub(crate) fn apply(&mut self, active: &Active, book: &mut Book, now_ns: u64) {
+        let outbox = |exporter: &ActiveExporter| Outbox::new(exporter.clone(), self.limits);
+        self.outboxes = active.exporters.iter().map(outbox).collect();
+        self.router.apply(active, book, now_ns);
+    }
+
+    /// Once a second.
+    pub(crate) fn tick(&mut self, book: &mut Book, now_ns: u64, elapsed: Duration) {
+        self.router.tick(book, now_ns, elapsed);
+    }
+
+    /// Before a drain: time of export of the records to come.
+    pub(crate) const fn observe(&mut self, observed_ns: u64) {
+        self.observed_ns = observed_ns;
+    }
+
+    /// After a drain: hands over to the queues.
+    pub(crate) fn flush(&mut self) {
+        self.outboxes.iter_mut().for_each(Outbox::flush);
+    }
+
+    /// Changes whenever an answer of [`Pipeline::route`] may have changed.
+    pub(crate) const fn generation(&self) -> u64 {
+        self.router.generation()
+    }
+
+    /// The captures of `workload` that want this side of a connection.
+    pub(crate) fn route(&mut self, workload: &Workload, side: Side) -> Option<Arc<CaptureSet>> {
+        self.router.route(workload, side, &mut self.outboxes)
+    }
+
+    /// Takes one event of the connection with these facts.
+    pub(crate) fn event(&mut self, facts: &mut Facts, event: Event, book: &mut Book) {
+        let role = match &event {
+            Event::Exchange(exchange) => exchange.role,
+            _ => facts.role(),
+        };
+        if matches!(event, Event::Exchange(_)) && facts.captures(role).next().is_none() {
+            book.node.unwanted_pairs += 1;
+            return;
+        }
+        book.node.decoded.note(&event);
+        for set in facts.captures(role) {
+            for page in self.router.pages(&set.captures) {
+                if let Some((_, counts)) = book.captures.get_mut(page) {
+                    counts.decoded.note(&event);
+                }
+            }
+        }
+        if let Event::Exchange(exchange) = event {
+            self.exchange(facts, *exchange, book);
+        }
+    }
+
+    fn exchange(&mut self, facts: &mut Facts, exchange: Exchange, book: &mut Book) {
+        let Some(set) = facts.captures(exchange.role).next().cloned() else { return };
+        let message_bytes = message_bytes(&exchange);
+        let (clock, server) = (facts.clock(), exchange.role == Role::Server);
+        let origin = facts.origin(&self.identity, server);
+        self.stamp.sequence += 1;
+        let Some(Raw(pair)) = record::raw(exchange, origin, self.stamp, |ns| clock.wall(ns)) else {
+            // A response alone; it was counted as such.
+            return;
+        };
+        let session = (pair.session.as_deref(), &pair.uuid);
+        let outboxes = &mut self.outboxes;
+        let kept = self.router.decide(&set, session, message_bytes, book, outboxes);
+        let Some(kept) = kept else { return };
+        // The plan refuses every policy that it cannot carry out, so none applies here.
+        let record = Redacted::without_policy(Raw(pair));
+        self.encoded.clear();
+        let shared = kept.targets.len() > 1;
+        for (place, route) in &kept.targets {
+            if let Some(outbox) = self.outboxes.get_mut(*place) {
+                outbox.offer(*route, &record, self.observed_ns, &mut self.encoded, shared);
+            }
+        }
+    }
+}
+
+/// Bytes of both messages as far as they are kept.
+fn message_bytes(exchange: &Exchange) -> u64 {
+    let request = exchange
+        .request
+        .as_ref()
+        .map_or(0, |message| message.head.lines.raw().len() + message.body.kept.len());
+    let response = exchange
+        .response
+        .as_ref()
+        .map_or(0, |message| message.head.lines.raw().len() + message.body.kept.len());
+    (request + response) as u64
+}

@@ -1,0 +1,106 @@
+//! What the reader has for one exporter since it last handed over.
+
+use std::sync::Arc;
+
+use weir_filter::Filter;
+use weir_plan::ObjectKey;
+use weir_rrpair::{Redacted, otlp::encode_log_record};
+
+use crate::queue::{BatchLimits, Chunk, Queue, Route, Tally};
+
+/// An exporter as the reader sees it.
+#[derive(Clone, Debug)]
+pub(crate) struct ActiveExporter {
+    pub(crate) key: ObjectKey,
+    pub(crate) filter: Option<Arc<Filter>>,
+    pub(crate) queue: Arc<Queue>,
+}
+
+/// Filters and encodes; hands over in bulk, so that the queue's lock is taken once per drain
+/// of the ring.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    exporter: ActiveExporter,
+    limits: BatchLimits,
+    open: Chunk,
+    full: Vec<Chunk>,
+    tallies: Vec<Tally>,
+    dirty: bool,
+}
+
+impl Outbox {
+    pub(crate) fn new(exporter: ActiveExporter, limits: BatchLimits) -> Self {
+        Self {
+            exporter,
+            limits: limits.chunk(),
+            open: Chunk::default(),
+            full: Vec::new(),
+            tallies: Vec::new(),
+            dirty: false,
+        }
+    }
+
+    /// Route of records that these captures want sent here.
+    pub(crate) fn route(&mut self, captures: &[ObjectKey]) -> Route {
+        let route = self.exporter.queue.route(captures);
+        if self.tallies.len() <= route.index() {
+            self.tallies.resize(route.index() + 1, Tally::default());
+        }
+        route
+    }
+
+    /// Counts the record and, unless the exporter's filter drops it, encodes it. `encoded` is
+    /// empty or holds the record's bytes from another exporter; it is filled when `shared`.
+    pub(crate) fn offer(
+        &mut self,
+        route: Route,
+        record: &Redacted,
+        observed_ns: u64,
+        encoded: &mut Vec<u8>,
+        shared: bool,
+    ) {
+        self.dirty = true;
+        let drops = self.exporter.filter.as_ref().is_some_and(|f| f.drops(record.record()));
+        if let Some(tally) = self.tallies.get_mut(route.index()) {
+            tally.seen += 1;
+            tally.filtered += u64::from(drops);
+        }
+        if drops {
+            return;
+        }
+        let bytes = if shared {
+            if encoded.is_empty() {
+                encode_log_record(record, observed_ns, encoded);
+            }
+            self.open.push(route, |out| out.extend_from_slice(encoded)).len()
+        } else {
+            self.open.push(route, |out| encode_log_record(record, observed_ns, out)).len()
+        };
+        // A large record travels alone, so that no request is larger than it must be.
+        if bytes >= self.limits.bytes
+            && let Some(large) = self.open.split_last()
+        {
+            self.close();
+            self.open = large;
+        }
+        if self.open.bytes() >= self.limits.bytes || self.open.len() >= self.limits.records {
+            self.close();
+        }
+    }
+
+    /// Hands everything to the queue.
+    pub(crate) fn flush(&mut self) {
+        if std::mem::take(&mut self.dirty) {
+            self.close();
+            self.exporter.queue.push(&mut self.full, &mut self.tallies);
+        }
+    }
+
+    fn close(&mut self) {
+        if !self.open.is_empty() {
+            let mut chunk = std::mem::take(&mut self.open);
+            chunk.shrink();
+            self.full.push(chunk);
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! The thread that reads the ring.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwap;
+
+use crate::{
+    clock::WallClock,
+    connections::Connections,
+    pipeline::{Active, Book, Pipeline},
+    ring::{DrainEnd, Ring, Waiter},
+};
+
+/// Ring bytes between two hand-overs to the queues.
+const DRAIN_BYTES: usize = 1 << 20;
+/// Longest wait while records come. The kernel side asks for the reader at its fill level;
+/// what lies below it waits this long.
+const FLOWING: Duration = Duration::from_millis(20);
+/// Longest wait when nothing came for a while.
+const IDLE: Duration = Duration::from_millis(100);
+/// Empty waits until the longer one is used.
+const IDLE_AFTER: u32 = 10;
+/// Wait for a record that is reserved but not committed.
+const BUSY: Duration = Duration::from_millis(1);
+/// Waits for it when the reader shall finish.
+const BUSY_PATIENCE: u32 = 200;
+const TICK: Duration = Duration::from_secs(1);
+
+/// What the reader shares with the rest of the forwarder.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    pub(crate) active: ArcSwap<Active>,
+    /// Held by the reader for the length of a drain and its hand-over to the queues, so that
+    /// who holds it sees counts that agree with each other.
+    pub(crate) book: Mutex<Book>,
+    /// Drains that found the ring empty, for those who wait for that.
+    pub(crate) empty_drains: AtomicU64,
+    /// Read what is there, end all connections, stop.
+    pub(crate) finish: AtomicBool,
+}
+
+/// The reader's own state.
+pub(crate) struct Reader {
+    pub(crate) ring: Ring,
+    pub(crate) waiter: Waiter,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) connections: Connections,
+    pub(crate) pipeline: Pipeline,
+}
+
+impl Reader {
+    /// Reads until asked to finish.
+    pub(crate) fn run(mut self) {
+        let mut active = None;
+        let mut ticked = Instant::now();
+        let mut empty_waits = 0;
+        let mut patience = BUSY_PATIENCE;
+        loop {
+            // Before the drain: what was there when it was asked is still read.
+            let finish = self.shared.finish.load(Ordering::Acquire);
+            self.take_plan(&mut active);
+            if ticked.elapsed() >= TICK {
+                self.tick(ticked.elapsed());
+                ticked = Instant::now();
+            }
+            let (records, end) = self.drain();
+            let timeout = match end {
+                DrainEnd::Limit | DrainEnd::Corrupt => continue,
+                // A record that nobody commits any more ends the reading, but not at once.
+                DrainEnd::Busy if finish && patience == 0 => {
+                    self.finish();
+                    return;
+                }
+                DrainEnd::Busy => {
+                    patience -= u32::from(finish);
+                    BUSY
+                }
+                DrainEnd::Empty if finish => {
+                    self.finish();
+                    return;
+                }
+                DrainEnd::Empty => {
+                    empty_waits = if records > 0 { 0 } else { empty_waits + 1 };
+                    if empty_waits < IDLE_AFTER { FLOWING } else { IDLE }
+                }
+            };
+            if let Err(error) = self.waiter.wait(timeout) {
+                tracing::error!(%error, "cannot wait for the ring, reading it by time alone");
+                std::thread::sleep(timeout);
+            }
+        }
+    }
+
+    fn take_plan(&mut self, active: &mut Option<Arc<Active>>) {
+        let current = self.shared.active.load();
+        if active.as_ref().is_some_and(|known| Arc::ptr_eq(known, &current)) {
+            return;
+        }
+        let current = Arc::clone(&current);
+        let mut book = lock(&self.shared.book);
+        self.pipeline.apply(&current, &mut book, WallClock::monotonic_ns());
+        drop(book);
+        *active = Some(current);
+    }
+
+    fn tick(&mut self, elapsed: Duration) {
+        self.connections.tick();
+        let mut book = lock(&self.shared.book);
+        self.pipeline.tick(&mut book, WallClock::monotonic_ns(), elapsed);
+    }
+
+    fn drain(&mut self) -> (u64, DrainEnd) {
+        if self.ring.waiting_bytes() == 0 {
+            self.shared.empty_drains.fetch_add(1, Ordering::Release);
+            return (0, DrainEnd::Empty);
+        }
+        let Self { ring, shared, connections, pipeline, .. } = self;
+        let mut book = lock(&shared.book);
+        pipeline.observe(WallClock::now().as_nanoseconds());
+        let drained = ring.drain(DRAIN_BYTES, &mut |record| {
+            connections.record(record, pipeline, &mut book);
+        });
+        book.node.ring.bytes += drained.bytes as u64;
+        book.node.ring.corrupt += u64::from(drained.end == DrainEnd::Corrupt);
+        connections.note(&mut book);
+        pipeline.flush();
+        drop(book);
+        (drained.records, drained.end)
+    }
+
+    fn finish(&mut self) {
+        let Self { shared, connections, pipeline, .. } = self;
+        let mut book = lock(&shared.book);
+        connections.finish(pipeline, &mut book);
+        connections.note(&mut book);
+        pipeline.flush();
+    }
+}
+
+/// A panic elsewhere leaves counts that are still of use.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
