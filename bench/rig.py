@@ -1,6 +1,8 @@
 """What is measured: nginx, the capture, and the collector that it delivers to."""
 
+import json
 import os
+import signal
 import socket
 import subprocess
 
@@ -111,25 +113,40 @@ class Weir:
                 "metadata: {name: sink}\n"
                 f"spec: {{otlp: {{endpoint: \"http://127.0.0.1:{endpoint}\", transport: {transport}}}}}\n"
             )
-        words = [binary, "run", "-f", self.manifests]
+        words = [binary, "run", "-f", self.manifests, "--report-format", "json"]
         words += ["--hook", hook] if hook else []
         self.process = Process("weir", folder, words)
-        self.process.wait_for(READY)
+        self.process.wait_for("capturing ")
         self.pid = self.process.pid
         place(self.pid, 1)
 
     def cpu(self):
         return cpu_by_thread(self.pid)
 
+    def ledger(self):
+        """Exported records and lost exchanges, now."""
+        before = len(self._ledgers())
+        os.kill(self.pid, signal.SIGUSR1)
+        wait_until("a ledger", lambda: len(self._ledgers()) > before)
+        document = json.loads(self._ledgers()[-1])
+        decoded = document["node"]["decoded"]
+        kernel = sum(counter["exchanges"] for counter in document["kernel"].values())
+        half = sum(decoded["half_pairs"].values())
+        return {
+            "pairs": decoded["pairs"] - half,
+            "lost": sum(decoded["lost_exchanges"].values()) + kernel + half,
+            "exported": sum(exporter["counts"]["exported"] for exporter in document["exporters"]),
+        }
+
+    def _ledgers(self):
+        lines = self.process.output().splitlines()
+        return [line for line in lines if line.startswith("{") and line.endswith("}")]
+
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
         self.process.end()
-
-
-# What `weir run` writes when its targets are attached.
-READY = "capturing"
 
 
 def build_micro(folder, source):

@@ -6,7 +6,9 @@
 //! what was captured by what the client sent and received. It links no crate of Weir.
 
 pub mod artifacts;
+pub mod capture;
 pub mod http;
+pub mod ledger;
 pub mod load;
 pub mod otlp_json;
 pub mod process;

@@ -138,12 +138,6 @@ impl Running {
         self.wait_exit()
     }
 
-    /// How often `text` stands in the output.
-    #[must_use]
-    pub fn output_count(&self, text: &str) -> usize {
-        self.stdout().matches(text).count() + self.stderr().matches(text).count()
-    }
-
     /// Process ids of the direct children, e.g. nginx workers.
     #[must_use]
     pub fn children(&self) -> Vec<u32> {

@@ -2,6 +2,8 @@ use serde_json::json;
 
 use super::*;
 
+type Change = fn(&mut Value);
+
 fn exchange(number: usize) -> Exchange {
     let fields = |name: &str| Fields::from([(name.to_owned(), vec!["1".to_owned()])]);
     Exchange {
@@ -78,11 +80,13 @@ fn a_half_pair_does_not_count_as_the_exchange() {
     let found = judge_with(|record| record["http"]["res"] = Value::Null);
     assert_eq!(found.half.len(), 1);
     assert_eq!(found.missing, ["/echo?n=1"]);
+    let found = judge_with(|record| record["tags"] = json!({"incomplete": "response_cut"}));
+    assert_eq!(found.half.len(), 1);
 }
 
 #[test]
 fn every_altered_field_is_found() {
-    let changes: [(&str, fn(&mut Value)); 9] = [
+    let changes: [(&str, Change); 9] = [
         ("command", |r| r["command"] = json!("PUT")),
         ("method", |r| r["http"]["req"]["method"] = json!("PUT")),
         ("location", |r| r["location"] = json!("/ech")),
@@ -113,7 +117,10 @@ fn a_cut_response_needs_a_mark_with_its_size() {
     cut["http"]["res"]["bodyBase64"] = Value::Null;
     let judge = |cut: &Value| compare(&sent, &pairs([cut.clone()]), Bodies::ResponseHole);
     assert_eq!(judge(&cut).altered, [("/echo?n=0".to_owned(), "response hole mark")]);
-    cut["http"]["res"]["anyMark"] = json!({"bytes": 3});
+    cut["tags"] = json!({"truncated": "response"});
+    cut["http"]["res"]["bodyBytes"] = json!(4);
+    assert!(!judge(&cut).is_empty());
+    cut["http"]["res"]["bodyBytes"] = json!(3.0);
     assert!(judge(&cut).is_empty());
 }
 
