@@ -110,7 +110,9 @@ impl Exporters {
             },
         };
         let limit = usize::try_from(plan.queue_bytes).unwrap_or(usize::MAX);
-        exporter.queue.configure(limit.min(self.max_queue_bytes), plan.when_full);
+        let limit = limit.min(self.max_queue_bytes);
+        exporter.queue.configure(limit, plan.when_full);
+        let chunk = self.batch.chunk(limit);
         let task = match old {
             Some(old) if sends_alike(&old.plan, &plan) => old.task,
             other => {
@@ -122,7 +124,7 @@ impl Exporters {
         };
         let queue = Arc::clone(&exporter.queue);
         exporter.running = Some(Running { plan, filter: filter.clone(), task });
-        Some(ActiveExporter { key, filter, queue })
+        Some(ActiveExporter { key, filter, queue, chunk })
     }
 
     fn spawn(

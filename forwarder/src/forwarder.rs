@@ -125,7 +125,7 @@ impl Forwarder {
             waiter,
             shared: Arc::clone(&shared),
             connections: Connections::new(config.table, config.attribution, own.clone()),
-            pipeline: Pipeline::new(identity, config.batch),
+            pipeline: Pipeline::new(identity),
         };
         let senders = Senders::start().map_err(StartError::Thread)?;
         let exporters = Exporters::new(

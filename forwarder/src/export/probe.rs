@@ -16,6 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Client preface and empty SETTINGS (RFC 9113 §3.4). An HTTP/1.1 server answers it with an
 /// HTTP/1.1 error, an HTTP/2 server with its own SETTINGS.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 /// Type of a SETTINGS frame, at this offset of a frame header.
 const SETTINGS: (usize, u8) = (3, 4);
 
@@ -40,14 +41,25 @@ pub(super) fn failure(spoken: Transport) -> Failure {
 }
 
 async fn spoken(endpoint: &Endpoint) -> Option<Transport> {
+    // Some HTTP/1.1 servers close on a preface without a word.
+    for question in [PREFACE, REQUEST] {
+        match first_bytes(endpoint, question).await {
+            Some(start) if start == *b"HTTP/" => return Some(Transport::Http),
+            Some(start) if start.get(SETTINGS.0) == Some(&SETTINGS.1) => {
+                return Some(Transport::Grpc);
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+async fn first_bytes(endpoint: &Endpoint, question: &[u8]) -> Option<[u8; 5]> {
     let host = endpoint.host.trim_start_matches('[').trim_end_matches(']');
     let connecting = TcpStream::connect((host, endpoint.port));
     let mut stream = tokio::time::timeout(PATIENCE, connecting).await.ok()?.ok()?;
-    stream.write_all(PREFACE).await.ok()?;
+    stream.write_all(question).await.ok()?;
     let mut start = [0; 5];
     tokio::time::timeout(PATIENCE, stream.read_exact(&mut start)).await.ok()?.ok()?;
-    if start == *b"HTTP/" {
-        return Some(Transport::Http);
-    }
-    (start.get(SETTINGS.0) == Some(&SETTINGS.1)).then_some(Transport::Grpc)
+    Some(start)
 }

@@ -27,7 +27,6 @@ pub(crate) use self::{
 use crate::{
     attribution::Workload,
     ledger::{CaptureCounts, NodeCounts},
-    queue::BatchLimits,
 };
 
 /// The plan as the reader carries it out.
@@ -70,7 +69,6 @@ pub(crate) struct Identity {
 #[derive(Debug)]
 pub(crate) struct Pipeline {
     identity: Identity,
-    limits: BatchLimits,
     router: Router,
     outboxes: Vec<Outbox>,
     stamp: Stamp,
@@ -81,11 +79,10 @@ pub(crate) struct Pipeline {
 }
 
 impl Pipeline {
-    pub(crate) fn new(identity: Identity, limits: BatchLimits) -> Self {
+    pub(crate) fn new(identity: Identity) -> Self {
         Self {
             stamp: Stamp { sequence: 0, nonce: identity.nonce },
             identity,
-            limits,
             router: Router::default(),
             outboxes: Vec::new(),
             observed_ns: 0,
@@ -95,8 +92,7 @@ impl Pipeline {
 
     /// Takes a new plan over, between two drains.
     pub(crate) fn apply(&mut self, active: &Active, book: &mut Book, now_ns: u64) {
-        let outbox = |exporter: &ActiveExporter| Outbox::new(exporter.clone(), self.limits);
-        self.outboxes = active.exporters.iter().map(outbox).collect();
+        self.outboxes = active.exporters.iter().cloned().map(Outbox::new).collect();
         self.router.apply(active, book, now_ns);
     }
 

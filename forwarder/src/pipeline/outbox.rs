@@ -14,6 +14,9 @@ pub(crate) struct ActiveExporter {
     pub(crate) key: ObjectKey,
     pub(crate) filter: Option<Arc<Filter>>,
     pub(crate) queue: Arc<Queue>,
+    /// Bounds of one chunk: a fraction of a request, and of the queue, which gives way by
+    /// whole chunks.
+    pub(crate) chunk: BatchLimits,
 }
 
 /// Filters and encodes; hands over in bulk, so that the queue's lock is taken once per drain
@@ -21,7 +24,6 @@ pub(crate) struct ActiveExporter {
 #[derive(Debug)]
 pub(crate) struct Outbox {
     exporter: ActiveExporter,
-    limits: BatchLimits,
     open: Chunk,
     full: Vec<Chunk>,
     tallies: Vec<Tally>,
@@ -29,10 +31,9 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    pub(crate) fn new(exporter: ActiveExporter, limits: BatchLimits) -> Self {
+    pub(crate) fn new(exporter: ActiveExporter) -> Self {
         Self {
             exporter,
-            limits: limits.chunk(),
             open: Chunk::default(),
             full: Vec::new(),
             tallies: Vec::new(),
@@ -77,13 +78,15 @@ impl Outbox {
             self.open.push(route, |out| encode_log_record(record, observed_ns, out)).len()
         };
         // A large record travels alone, so that no request is larger than it must be.
-        if bytes >= self.limits.bytes
+        if bytes >= self.exporter.chunk.bytes
             && let Some(large) = self.open.split_last()
         {
             self.close();
             self.open = large;
         }
-        if self.open.bytes() >= self.limits.bytes || self.open.len() >= self.limits.records {
+        if self.open.bytes() >= self.exporter.chunk.bytes
+            || self.open.len() >= self.exporter.chunk.records
+        {
             self.close();
         }
     }

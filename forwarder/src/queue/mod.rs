@@ -41,9 +41,13 @@ pub struct BatchLimits {
 }
 
 impl BatchLimits {
-    /// Largest chunk that the reader makes, so that a few fill a request.
-    pub(crate) const fn chunk(self) -> Self {
-        Self { records: self.records.div_ceil(4), bytes: self.bytes.div_ceil(4) }
+    /// Largest chunk that the reader makes: a few fill a request, and more than a few the
+    /// queue.
+    pub(crate) fn chunk(self, queue_bytes: usize) -> Self {
+        Self {
+            records: self.records.div_ceil(4),
+            bytes: self.bytes.div_ceil(4).min(queue_bytes / 8),
+        }
     }
 }
 
