@@ -101,10 +101,12 @@ impl Connection {
         }
     }
 
-    /// Takes the close record: `run` is the last run of the connection, `egress_end` the
-    /// final egress position. Nothing is reported afterwards.
+    /// Takes the close record: `run` is the last run of the connection, the ends are the
+    /// final positions, that of ingress 0 when it is not known. Nothing is reported
+    /// afterwards.
     pub fn close(
         &mut self,
+        ingress_end: u64,
         egress_end: u64,
         run: u32,
         _time_ns: u64,
@@ -120,7 +122,10 @@ impl Connection {
                 }
                 tell_joined(&mut joining, sink);
             }
-            Stage::Http1(mut http) => http.close(egress_end, run, sink),
+            Stage::Http1(mut http) => {
+                let ends = [(Direction::Ingress, ingress_end), (Direction::Egress, egress_end)];
+                http.close(ends, run, sink);
+            }
         }
     }
 

@@ -158,10 +158,9 @@ impl Http1 {
     /// Takes a data record that is not a repetition; a position ahead is a gap.
     pub(crate) fn data(&mut self, place: Place, mut bytes: &[u8], sink: Sink<'_>) {
         let (run, begins) = self.arrive(place, sink);
-        if begins && !self.confirmed && self.lost_boundary(place.direction) {
-            if detect::is_tls_record(bytes) {
-                self.opaque = Some(UndecodableReason::Tls);
-            }
+        let unknown = !self.confirmed && self.lost_boundary(place.direction);
+        if begins && unknown && detect::is_tls_record(bytes) {
+            self.opaque = Some(UndecodableReason::Tls);
         }
         let length = bytes.len() as u64;
         if place.direction == self.asking {
@@ -212,10 +211,9 @@ impl Http1 {
                 self.skip_bytes(taken as u64, self.requests.skipped_as, sink);
                 self.touch(self.asking, run);
             }
-            Step::More => {}
+            Step::More | Step::Interim => {}
             Step::Begin => self.begin_request(run, sink),
             Step::Head => self.request_head(sink),
-            Step::Interim => {}
             Step::Done(message) => {
                 self.request_head(sink);
                 self.settle_request(Part::Whole(message), sink);
@@ -294,7 +292,7 @@ impl Http1 {
         };
         let open = if slot.request.is_open() { self.requests.head() } else { None };
         let head = open.or_else(|| slot.request.message().map(|message| &message.head));
-        head.map_or(Asked::default(), Asked::by)
+        head.map_or_else(Asked::default, Asked::by)
     }
 
     fn begin_request(&mut self, run: i64, sink: Sink<'_>) {

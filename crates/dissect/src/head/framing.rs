@@ -43,10 +43,11 @@ impl Asked {
 pub(crate) fn of_request(head: &RequestHead, defects: &mut Defects) -> Framing {
     match lengths(&head.lines, defects) {
         Lengths { coding: Coding::Chunked, .. } => Framing::Chunked,
-        Lengths { coding: Coding::Other, .. } => Framing::Unknown,
+        Lengths { coding: Coding::Other, .. } | Lengths { content: Content::Contradictory, .. } => {
+            Framing::Unknown
+        }
         Lengths { content: Content::Bytes(0) | Content::Unsaid, .. } => Framing::Empty,
         Lengths { content: Content::Bytes(bytes), .. } => Framing::Fixed(bytes),
-        Lengths { content: Content::Contradictory, .. } => Framing::Unknown,
     }
 }
 

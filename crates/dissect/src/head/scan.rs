@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn a_section_ends_at_its_blank_line_wherever_it_is_cut() {
-        let cases: [(&[u8], (Option<usize>, bool)); 8] = [
+        let cases: &[(&[u8], _)] = &[
             (b"a: b\r\n\r\nrest", (Some(8), false)),
             (b"a: b\n\nrest", (Some(6), true)),
             (b"a: b\r\n\nrest", (Some(7), true)),
@@ -76,7 +76,7 @@ mod tests {
             (b"a\r\r\n\r\n", (Some(6), false)),
             (b"a\r\n\r\r\n\r\n", (Some(8), false)),
         ];
-        for (wire, expect) in cases {
+        for &(wire, expect) in cases {
             for chunk_bytes in 1..=wire.len() {
                 assert_eq!(end_in_chunks(wire, chunk_bytes), expect, "chunks of {chunk_bytes}");
             }

@@ -85,13 +85,14 @@ impl Chunked {
             (Self::Size { bytes, .. }, b'\r' | b' ' | b'\t' | b';') => {
                 *self = Self::Extension { bytes };
             }
-            (Self::Size { .. }, _) => return Some(Piece::Malformed),
             (Self::Extension { .. }, _) => {}
             (Self::DataEnd { .. }, b'\n') => *self = Self::START,
             (Self::DataEnd { after_cr: false }, b'\r') => {
                 *self = Self::DataEnd { after_cr: true };
             }
-            (Self::DataEnd { .. } | Self::Data { .. }, _) => return Some(Piece::Malformed),
+            (Self::Size { .. } | Self::DataEnd { .. } | Self::Data { .. }, _) => {
+                return Some(Piece::Malformed);
+            }
         }
         Some(Piece::Coding)
     }

@@ -10,16 +10,19 @@ use super::{
 use crate::event::{HalfReason, UndecodableReason};
 
 impl Http1 {
-    /// The socket is gone: `run` was its last run, `egress_end` its final egress position.
-    pub(crate) fn close(&mut self, egress_end: u64, run: u32, sink: Sink<'_>) {
+    /// The socket is gone: `run` was its last run, `ends` are the final positions of both
+    /// directions as far as they are known.
+    pub(crate) fn close(&mut self, ends: [(Direction, u64); 2], run: u32, sink: Sink<'_>) {
         let run = self.unwrap_run(run);
-        let bytes = egress_end.saturating_sub(self.next(Direction::Egress));
-        if bytes > 0 {
-            let asks = (run - self.parity).rem_euclid(2) == 0;
-            let is_egress = asks == (self.asking == Direction::Egress);
-            let egress_run = if is_egress { run } else { run - 1 };
-            let unseen = Unseen { bytes, reason: HoleReason::RingFull, time_ns: None };
-            self.gap(Direction::Egress, unseen, egress_run, sink);
+        for (direction, end) in ends {
+            let bytes = end.saturating_sub(self.next(direction));
+            if bytes > 0 {
+                let asks = (run - self.parity).rem_euclid(2) == 0;
+                let is_own = asks == (direction == self.asking);
+                let own_run = if is_own { run } else { run - 1 };
+                let unseen = Unseen { bytes, reason: HoleReason::RingFull, time_ns: None };
+                self.gap(direction, unseen, own_run, sink);
+            }
         }
         let vanished = requests_between(self.last_run, run, self.parity);
         if run > self.last_run {
@@ -63,7 +66,7 @@ impl Http1 {
                 Ok(message) if ends_well && ending == Ending::Closed => Part::Whole(message),
                 Ok(mut message) => {
                     message.body.cut = true;
-                    Part::Broken(message, lost.unwrap_or(ending.inside_response()))
+                    Part::Broken(message, lost.unwrap_or_else(|| ending.inside_response()))
                 }
                 Err(_bytes) => Part::Absent,
             };
@@ -83,7 +86,7 @@ impl Http1 {
                     if matches!(slot.response, Part::Whole(_)) {
                         Part::Whole(message)
                     } else {
-                        Part::Broken(message, lost.unwrap_or(ending.inside_request()))
+                        Part::Broken(message, lost.unwrap_or_else(|| ending.inside_request()))
                     }
                 }
                 Err(_bytes) => Part::Absent,

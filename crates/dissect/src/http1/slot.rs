@@ -113,8 +113,8 @@ impl Slot {
             }
             (Some((request, broken)), response) => {
                 let half = broken
-                    .or(response.and_then(|(_message, broken)| broken))
-                    .or(lost.map(HalfReason::ResponseLost))
+                    .or_else(|| response.and_then(|(_message, broken)| broken))
+                    .or_else(|| lost.map(HalfReason::ResponseLost))
                     .unwrap_or(otherwise);
                 exchange(Some(request), None, Some(half))
             }

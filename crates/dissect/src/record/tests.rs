@@ -52,7 +52,7 @@ fn record_of(request: &[u8], response: &[u8]) -> RrPair {
         connection.data(Side::Egress, 0, 1, 10_500_000, response, &mut sink);
     }
     let run = u32::from(!response.is_empty());
-    connection.close(response.len() as u64, run, 11_000_000, &mut sink);
+    connection.close(request.len() as u64, response.len() as u64, run, 11_000_000, &mut sink);
     map(events.into_iter().next().unwrap(), 220)
 }
 
@@ -221,13 +221,11 @@ fn request_head(record: &RrPair) -> Vec<u8> {
     if let Some(raw) = req.extra.get("headBase64") {
         return BASE64_STANDARD.decode(raw.as_str().unwrap()).unwrap();
     }
-    let mut head = format!("{} {} HTTP/{}\r\n", req.method, req.uri, req.version);
+    let mut lines = vec![format!("{} {} HTTP/{}", req.method, req.uri, req.version)];
     for (name, values) in req.headers.iter() {
-        for value in values {
-            head += &format!("{name}: {value}\r\n");
-        }
+        lines.extend(values.iter().map(|value| format!("{name}: {value}")));
     }
-    (head + "\r\n").into_bytes()
+    (lines.join("\r\n") + "\r\n\r\n").into_bytes()
 }
 
 proptest! {

@@ -5,8 +5,8 @@ use weir_rrpair::Uuid;
 /// A UUID of version 4 in form; its bits come from the nonce, which is random, spread by
 /// connection and ordinal.
 pub(super) fn derive(nonce: [u8; 16], connection: u64, ordinal: u64) -> Uuid {
-    let nonce = u128::from_be_bytes(nonce);
-    let (high, low) = ((nonce >> 64) as u64, nonce as u64);
+    let [high, low] = nonce.as_chunks::<8>().0 else { return Uuid(nonce) };
+    let (high, low) = (u64::from_be_bytes(*high), u64::from_be_bytes(*low));
     let first = mix(high ^ mix(connection ^ mix(ordinal ^ low)));
     let second = mix(low ^ mix(ordinal.wrapping_add(GOLDEN) ^ mix(connection ^ high)));
     let mut bytes = (u128::from(first) << 64 | u128::from(second)).to_be_bytes();

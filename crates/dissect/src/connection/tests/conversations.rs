@@ -173,14 +173,14 @@ pub(super) const SAMPLES: &[(&str, Script)] = &[
 ];
 
 fn play(role: Role) -> String {
-    let mut all = String::new();
+    let mut lines = Vec::new();
     for (name, script) in SAMPLES {
         let tape = script.iter().fold(Tape::default(), |tape, (who, bytes)| {
             tape.data(if *who == "C" { IN } else { OUT }, bytes)
         });
-        all += &format!("# {name}\n{}\n", transcript(&tape.play(role)));
+        lines.push(format!("# {name}\n{}", transcript(&tape.play(role))));
     }
-    all
+    lines.join("\n")
 }
 
 #[test]
@@ -282,7 +282,7 @@ fn a_missing_close_record_leaves_half_pairs() {
         .data(IN, "GET /1 HTTP/1.1\r\n\r\n")
         .data(OUT, "HTTP/1.0 200 OK\r\n\r\nunknown end");
     insta::assert_snapshot!(
-        transcript(&tape.play_unfinished(Role::Server)), @"GET /1 ->  half=unfinished"
+        transcript(&tape.play_unfinished(Role::Server)), @"GET /1 -> half=unfinished"
     );
 }
 

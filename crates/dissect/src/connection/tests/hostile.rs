@@ -47,18 +47,18 @@ proptest! {
     fn arbitrary_records_neither_panic_nor_pile_up(
         records in prop::collection::vec(record(), 0..60),
         role in 0_u8..3,
-        close in any::<(u64, u32)>(),
+        close in any::<(u64, u64, u32)>(),
     ) {
         let mut player = Player::new(Role::from_u8(role), TIGHT);
         for record in &records {
             player.feed(record);
         }
         let Player { mut connection, .. } = player;
-        connection.close(close.0, close.1, 0, &mut |_| {});
+        connection.close(close.0, close.1, close.2, 0, &mut |_| {});
         prop_assert_eq!(connection.held_bytes(), 0);
         let mut after = 0;
         connection.data(IN, 0, 0, 0, b"GET / HTTP/1.1\r\n\r\n", &mut |_| after += 1);
-        connection.close(0, 0, 0, &mut |_| after += 1);
+        connection.close(9, 9, 9, 0, &mut |_| after += 1);
         connection.finish(0, &mut |_| after += 1);
         prop_assert_eq!(after, 0);
     }

@@ -63,10 +63,6 @@ impl Tape {
         self.records.push(Record { direction, position, run, time_ns, payload });
     }
 
-    pub(super) fn egress_end(&self) -> u64 {
-        self.positions[OUT as usize]
-    }
-
     pub(super) fn last_run(&self) -> u32 {
         self.last.map_or(0, |(_, run)| run)
     }
@@ -123,17 +119,28 @@ impl Player {
 
     pub(super) fn close(&mut self, tape: &Tape) {
         let mut sink = |event| self.events.push(event);
-        self.connection.close(tape.egress_end(), tape.last_run(), u64::MAX, &mut sink);
+        let [ingress_end, egress_end] = tape.positions;
+        let run = tape.last_run();
+        self.connection.close(ingress_end, egress_end, run, u64::MAX, &mut sink);
+    }
+
+    /// As [`Self::close`], from a kernel side that does not know where ingress ended.
+    pub(super) fn close_without_ingress_end(&mut self, tape: &Tape) {
+        let mut sink = |event| self.events.push(event);
+        let (egress_end, run) = (tape.positions[OUT as usize], tape.last_run());
+        self.connection.close(0, egress_end, run, u64::MAX, &mut sink);
     }
 }
 
 /// The exchanges among events.
 pub(super) fn exchanges(events: &[Event]) -> Vec<&Exchange> {
-    let exchange = |event| match event {
-        &Event::Exchange(ref exchange) => Some(&**exchange),
-        _ => None,
-    };
-    events.iter().filter_map(exchange).collect()
+    let mut exchanges = Vec::new();
+    for event in events {
+        if let Event::Exchange(exchange) = event {
+            exchanges.push(&**exchange);
+        }
+    }
+    exchanges
 }
 
 /// One line per event, with the captured text: for fixtures of our own alone.
@@ -144,45 +151,45 @@ pub(super) fn transcript(events: &[Event]) -> String {
 fn line(event: &Event) -> String {
     let Event::Exchange(exchange) = event else { return format!("{event:?}") };
     let text = |bytes: &[u8]| bytes.escape_ascii().to_string();
-    let mut line = String::new();
+    let mut words = Vec::new();
     if let Some(request) = &exchange.request {
-        let (method, target) = (text(request.head.method()), text(request.head.target()));
-        line += &format!("{method} {target}{}", body(request));
+        words.extend([text(request.head.method()), text(request.head.target())]);
+        words.extend(rest(request));
     }
-    line += " -> ";
+    words.push("->".to_owned());
     if let Some(response) = &exchange.response {
-        line += &format!("{} {}", response.head.status, text(response.head.reason()));
-        line += &body(response);
+        words.extend([response.head.status.to_string(), text(response.head.reason())]);
+        words.extend(rest(response));
     }
     if exchange.interim_responses > 0 {
-        line += &format!(" interim={}", exchange.interim_responses);
+        words.push(format!("interim={}", exchange.interim_responses));
     }
     if let Some(half) = exchange.half {
-        line += &format!(" half={half}");
+        words.push(format!("half={half}"));
     }
-    line
+    words.join(" ")
 }
 
-fn body<Head>(message: &crate::Message<Head>) -> String {
+fn rest<Head>(message: &crate::Message<Head>) -> Vec<String> {
     let body = &message.body;
-    let mut line = String::new();
+    let mut words = Vec::new();
     if body.original_bytes > 0 || body.cut {
-        line += &format!(" [{}]", body.kept.escape_ascii());
+        words.push(format!("[{}]", body.kept.escape_ascii()));
     }
     if body.kept.len() as u64 != body.original_bytes {
-        line += &format!(" of {}", body.original_bytes);
+        words.push(format!("of {}", body.original_bytes));
     }
     if body.missing_bytes > 0 {
-        line += &format!(" missing {}", body.missing_bytes);
+        words.push(format!("missing {}", body.missing_bytes));
     }
     if body.cut {
-        line += " cut";
+        words.push("cut".to_owned());
     }
     for (name, value) in message.trailers.iter() {
-        line += &format!(" {}: {}", name.escape_ascii(), value.escape_ascii());
+        words.push(format!("{}: {}", name.escape_ascii(), value.escape_ascii()));
     }
     if !message.defects.is_empty() {
-        line += &format!(" {:?}", message.defects);
+        words.push(format!("{:?}", message.defects));
     }
-    line
+    words
 }
