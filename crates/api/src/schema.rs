@@ -3,10 +3,10 @@
 //! that never meet a server. The CEL rules are not evaluated here; the compiler refuses the
 //! same objects, and a test holds the two together.
 
-use std::{collections::BTreeSet, fmt};
+use std::{collections::BTreeSet, fmt, sync::LazyLock};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
 use regex::Regex;
 use serde_json::{Map, Value};
@@ -67,10 +67,11 @@ pub enum Fault {
 ///
 /// `metadata` is not looked at: its schema is the server's own.
 pub fn violations(kind: &str, object: &Value) -> Option<Vec<Violation>> {
-    let crd = crd::all().into_iter().find(|crd| crd.spec.names.kind == kind)?;
-    let schema = crd.spec.versions.into_iter().next()?.schema?.open_api_v3_schema?;
+    static CRDS: LazyLock<[CustomResourceDefinition; 3]> = LazyLock::new(crd::all);
+    let crd = CRDS.iter().find(|crd| crd.spec.names.kind == kind)?;
+    let schema = crd.spec.versions.first()?.schema.as_ref()?.open_api_v3_schema.as_ref()?;
     let mut walk = Walk::default();
-    walk.root(&schema, object);
+    walk.root(schema, object);
     Some(walk.found)
 }
 

@@ -59,6 +59,10 @@ impl RuleDocument {
     /// # Errors
     ///
     /// [`UnknownRule`] for every other name.
+    ///
+    /// # Panics
+    ///
+    /// Never: the rules are part of the program, and a test reads them all.
     pub fn named(name: &str) -> Result<Self, UnknownRule> {
         match name {
             "standard" => Ok(serde_json::from_str(STANDARD).expect("a test reads this file")),
@@ -73,6 +77,10 @@ impl Filter {
     /// # Errors
     ///
     /// [`UnknownRule`] for every other name.
+    ///
+    /// # Panics
+    ///
+    /// Never: the rules are part of the program, and a test compiles them all.
     pub fn named(name: &str) -> Result<Self, UnknownRule> {
         let document = RuleDocument::named(name)?;
         Ok(Self::compile(&document).expect("a test compiles every rule that ships"))

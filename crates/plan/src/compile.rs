@@ -8,6 +8,9 @@ mod rejection;
 mod tenancy;
 mod value;
 
+#[cfg(test)]
+mod tests;
+
 use std::{collections::BTreeMap, fmt};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;

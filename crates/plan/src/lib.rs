@@ -3,6 +3,7 @@
 
 mod compile;
 mod endpoint;
+pub mod manifest;
 mod plan;
 mod secret;
 mod selector;

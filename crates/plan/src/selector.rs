@@ -1,6 +1,9 @@
 //! Label selectors, checked once and then matched without allocation.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 use serde::{Deserialize, Serialize};
@@ -73,6 +76,37 @@ impl Selector {
             Requirement::Exists { key } => labels.contains_key(key),
             Requirement::DoesNotExist { key } => !labels.contains_key(key),
         })
+    }
+}
+
+/// As `kubectl -l` takes it: `app=a,tier in (b,c),!debug`; `everything` without requirements.
+impl fmt::Display for Selector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.requirements.is_empty() {
+            return f.write_str("everything");
+        }
+        for (place, requirement) in self.requirements.iter().enumerate() {
+            if place > 0 {
+                f.write_str(",")?;
+            }
+            write!(f, "{requirement}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Requirement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |values: &BTreeSet<String>| {
+            values.iter().map(String::as_str).collect::<Vec<_>>().join(",")
+        };
+        match self {
+            Self::In { key, values } if values.len() == 1 => write!(f, "{key}={}", list(values)),
+            Self::In { key, values } => write!(f, "{key} in ({})", list(values)),
+            Self::NotIn { key, values } => write!(f, "{key} notin ({})", list(values)),
+            Self::Exists { key } => f.write_str(key),
+            Self::DoesNotExist { key } => write!(f, "!{key}"),
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! `TrafficCapture`: whose traffic is recorded, how much of it, and where it goes.
 
+use std::fmt;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -131,6 +133,22 @@ pub enum Protocol {
     #[serde(rename = "AMQP")]
     Amqp,
     Redis,
+}
+
+impl fmt::Display for Protocol {
+    /// As it is written in manifests.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Http => "HTTP",
+            Self::Grpc => "GRPC",
+            Self::Postgres => "Postgres",
+            Self::MySql => "MySQL",
+            Self::MongoDb => "MongoDB",
+            Self::Kafka => "Kafka",
+            Self::Amqp => "AMQP",
+            Self::Redis => "Redis",
+        })
+    }
 }
 
 /// Value of `tls`.

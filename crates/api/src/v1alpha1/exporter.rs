@@ -1,5 +1,7 @@
 //! `Exporter`: where records go, through which filter and redaction.
 
+use std::fmt;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -129,7 +131,7 @@ pub enum Compression {
 }
 
 /// One header with its value or the place of its value.
-#[derive(Clone, Debug, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
+#[derive(Clone, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
 #[x_kube(validation = Rule::new("has(self.value) != has(self.valueFrom)")
     .message("exactly one of value and valueFrom is required"))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -144,6 +146,18 @@ pub struct Header {
     /// Where the value is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value_from: Option<HeaderSource>,
+}
+
+impl fmt::Debug for Header {
+    /// Without the value, which may be a credential in spite of the advice above.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, value, value_from } = self;
+        f.debug_struct("Header")
+            .field("name", name)
+            .field("value_bytes", &value.as_ref().map(String::len))
+            .field("value_from", value_from)
+            .finish()
+    }
 }
 
 /// Where a header's value is kept.

@@ -118,20 +118,17 @@ fn resolve(
             .iter()
             .find(|exporter| key_of(&exporter.metadata) == target)
             .map(|exporter| exporter.spec.allowed_namespaces.as_ref());
-        match (allowed, known.get(&target)) {
-            (Some(allowed), _)
-                if !tenancy::permits(allowed, &target.namespace, namespace, objects) =>
-            {
-                let from = namespace.to_owned();
-                faults.push(Rejection::RefNotPermitted { field, kind, target, from });
-            }
-            (Some(_), Some(Some(_))) if usable.contains(&target) => {
+        let permitted = allowed.is_some_and(|allowed| {
+            tenancy::permits(allowed, &target.namespace, namespace, objects)
+        });
+        match known.get(&target) {
+            _ if !permitted => faults.push(tenancy::unusable(field, kind, target, namespace)),
+            Some(Some(_)) if usable.contains(&target) => {
                 let fault = "names an exporter a second time";
                 faults.push(Rejection::InvalidValue { field, fault });
             }
-            (Some(_), Some(Some(_))) => usable.push(target),
-            (Some(_), _) => faults.push(Rejection::RefNotAccepted { field, kind, target }),
-            (None, _) => faults.push(Rejection::RefNotFound { field, kind, target }),
+            Some(Some(_)) => usable.push(target),
+            _ => faults.push(Rejection::RefNotAccepted { field, kind, target }),
         }
     }
     (usable, faults)

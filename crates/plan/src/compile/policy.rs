@@ -67,17 +67,14 @@ pub(super) fn faults(
         let field = format!("spec.dlpPolicies[{index}]");
         let target = tenancy::target(reference, namespace);
         let policy = objects.policies.iter().find(|policy| key_of(&policy.metadata) == target);
-        let kind = ObjectKind::DlpPolicy;
-        match policy {
-            None => Rejection::RefNotFound { field, kind, target },
-            Some(policy) => {
-                let allowed = policy.spec.allowed_namespaces.as_ref();
-                if tenancy::permits(allowed, &target.namespace, namespace, objects) {
-                    Rejection::DlpUnsupported { field, target }
-                } else {
-                    Rejection::RefNotPermitted { field, kind, target, from: namespace.to_owned() }
-                }
-            }
+        let permitted = policy.is_some_and(|policy| {
+            let allowed = policy.spec.allowed_namespaces.as_ref();
+            tenancy::permits(allowed, &target.namespace, namespace, objects)
+        });
+        if permitted {
+            Rejection::DlpUnsupported { field, target }
+        } else {
+            tenancy::unusable(field, ObjectKind::DlpPolicy, target, namespace)
         }
     });
     enforced.chain(named).collect()

@@ -26,7 +26,7 @@ pub enum Rejection {
     #[error("{field}: {kind} {target} does not exist")]
     RefNotFound { field: String, kind: ObjectKind, target: ObjectKey },
     #[error(
-        "{field}: {kind} {target} does not allow namespace {from}; \
+        "{field}: {kind} {target} does not exist or does not allow namespace {from}; \
          its spec.allowedNamespaces decides"
     )]
     RefNotPermitted { field: String, kind: ObjectKind, target: ObjectKey, from: String },
@@ -108,7 +108,7 @@ impl Rejection {
 /// What a person should know of an object that is in the plan.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Warning {
-    #[error("spec.protocols: {protocol:?} is not dissected by this version and not recorded")]
+    #[error("spec.protocols: {protocol} is not dissected by this version and not recorded")]
     ProtocolNotDissected { protocol: weir_api::v1alpha1::Protocol },
     #[error("spec.tls: this version records no TLS traffic")]
     TlsNotDecrypted,

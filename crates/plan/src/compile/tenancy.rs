@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use weir_api::v1alpha1::{AllowedNamespaces, NamespaceScope, ObjectReference};
 
-use super::{Objects, Rejection};
+use super::{ObjectKind, Objects, Rejection};
 use crate::{ObjectKey, Selector};
 
 /// Label that the API server puts on every namespace.
@@ -16,6 +16,21 @@ pub(super) fn target(reference: &ObjectReference, namespace: &str) -> ObjectKey 
     ObjectKey {
         namespace: other.clone().unwrap_or_else(|| namespace.to_owned()),
         name: name.clone(),
+    }
+}
+
+/// What a tenant is told of an object that is not there or may not be named. The two are one
+/// answer across namespaces, or references would tell what exists in a foreign one.
+pub(super) fn unusable(
+    field: String,
+    kind: ObjectKind,
+    target: ObjectKey,
+    from: &str,
+) -> Rejection {
+    if target.namespace == from {
+        Rejection::RefNotFound { field, kind, target }
+    } else {
+        Rejection::RefNotPermitted { field, kind, target, from: from.to_owned() }
     }
 }
 

@@ -71,3 +71,19 @@ fn a_selector_survives_the_plan_document() {
     let text = serde_json::to_string(&selector).unwrap();
     assert_eq!(serde_json::from_str::<Selector>(&text).unwrap(), selector);
 }
+
+#[test]
+fn a_selector_reads_as_kubectl_takes_it() {
+    let selector = parsed(serde_json::json!({
+        "matchLabels": {"app": "shop"},
+        "matchExpressions": [
+            {"key": "tier", "operator": "In", "values": ["web", "api"]},
+            {"key": "stage", "operator": "NotIn", "values": ["test"]},
+            {"key": "on", "operator": "Exists"},
+            {"key": "debug", "operator": "DoesNotExist"},
+        ],
+    }));
+    let expect = "app=shop,tier in (api,web),stage notin (test),on,!debug";
+    assert_eq!(selector.unwrap().to_string(), expect);
+    assert_eq!(Selector::default().to_string(), "everything");
+}
