@@ -60,6 +60,9 @@ impl Program {
             let mut command = Command::new(programs.join(name));
             command.arg(format!("127.0.0.1:{port}")).args(arguments);
             command.env("DATABASE_URL", database.url());
+            // A deployment names its services; without it the name is that of the systemd unit
+            // which somebody's shell runs in, or of the executable.
+            command.env("OTEL_SERVICE_NAME", name);
             let process = Process::start(name, command, &logs)?;
             let ready = process.line(|line| line.contains(" ready on ")).await?;
             let address = ready.rsplit(' ').next().unwrap_or_default();

@@ -63,12 +63,11 @@ pub fn failure(out: &mut impl Write, pairs: &[&Record]) -> io::Result<()> {
     let Some(first) = pairs.first() else { return writeln!(out, "  no request failed") };
     writeln!(out, "  {} {}", visible(&first.method), visible(&first.target))?;
     for (name, value) in &first.query {
-        writeln!(out, "  {} = \"{}\"", visible(name), visible(value))?;
+        writeln!(out, "  {} = \"{}\"", visible_bytes(name), visible_bytes(value))?;
     }
     for pair in pairs {
-        let body = String::from_utf8_lossy(&pair.response_body.0);
         let (direction, service) = (pair.direction.to_string(), visible(&pair.service));
-        let (status, body) = (visible(&pair.status), visible(&body));
+        let (status, body) = (visible(&pair.status), visible_bytes(&pair.response_body.0));
         writeln!(out, "    {direction:<3} {service:<18} {status} {body}")?;
     }
     Ok(())
@@ -92,6 +91,19 @@ pub fn visible(text: &str) -> String {
     visible
 }
 
+/// As [`visible`], with bytes that are no UTF-8 spelled out too.
+pub fn visible_bytes(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(&visible(chunk.valid()));
+        for byte in chunk.invalid() {
+            // Writing to a String cannot fail.
+            write!(text, "\\x{byte:02x}").ok();
+        }
+    }
+    text
+}
+
 /// Characters that change how others are shown, such as a reversed order.
 fn is_format(character: char) -> bool {
     matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
@@ -111,7 +123,7 @@ mod tests {
             hop: Some(0),
             method: "GET".to_owned(),
             target: "/api/rocket?id=falcon-9%7F".to_owned(),
-            query: vec![("id".to_owned(), "falcon-9\u{7f}".to_owned())],
+            query: vec![(b"id".to_vec(), b"falcon-9\x7f".to_vec())],
             request_body: Bytes::default(),
             status: status.to_owned(),
             response_body: Bytes(b"{\"error\":\"x\"}".to_vec()),
@@ -143,6 +155,11 @@ mod tests {
     fn no_control_character_reaches_the_terminal() {
         let shown = visible("a\u{1b}[31m\u{85}\u{202e}é\n");
         assert_eq!(shown, "a\\x1b[31m\\u{85}\\u{202e}é\\x0a");
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_spelled_out() {
+        assert_eq!(visible_bytes(b"a\xff\x7f\xc3\xa9\xe2\x82"), "a\\xff\\x7fé\\xe2\\x82");
     }
 
     #[test]

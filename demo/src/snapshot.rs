@@ -41,8 +41,8 @@ pub struct Record {
     pub method: String,
     /// Request target as on the wire.
     pub target: String,
-    /// Decoded query parameters in the order captured.
-    pub query: Vec<(String, String)>,
+    /// Decoded query parameters in the order sent.
+    pub query: Vec<(Vec<u8>, Vec<u8>)>,
     pub request_body: Bytes,
     /// `status` of the pair: text, empty when there was no response.
     pub status: String,
@@ -96,6 +96,7 @@ fn record(file: &Path, pair: &Value) -> anyhow::Result<Record> {
     let text = |value: &Value, what: &str| {
         value.as_str().map(str::to_owned).with_context(|| format!("no text in {what}"))
     };
+    let target = text(&request["uri"], "http.req.uri")?;
     Ok(Record {
         file: file.to_owned(),
         service: text(&pair["service"], "service")?,
@@ -103,8 +104,8 @@ fn record(file: &Path, pair: &Value) -> anyhow::Result<Record> {
         id: header(request, ID_HEADER).unwrap_or_default(),
         hop: header(request, HOP_HEADER).and_then(|hop| hop.parse().ok()),
         method: text(&pair["command"], "command")?,
-        target: text(&request["uri"], "http.req.uri")?,
-        query: query(&request["queryParams"]),
+        query: query(&target),
+        target,
         request_body: body(request)?,
         status: pair["status"].as_str().unwrap_or_default().to_owned(),
         response_body: body(&pair["http"]["res"])?,
@@ -122,16 +123,15 @@ fn header(message: &Value, name: &str) -> Option<String> {
     }
 }
 
-fn query(parameters: &Value) -> Vec<(String, String)> {
-    let Some(parameters) = parameters.as_object() else { return Vec::new() };
-    let values = parameters.iter().flat_map(|(name, values)| {
-        values
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(move |value| Some((name, value.as_str()?)))
-    });
-    values.map(|(name, value)| (name.clone(), value.to_owned())).collect()
+/// Decoded from the target: `queryParams` is optional in a record, and text.
+fn query(target: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let decoded = |text| percent_encoding::percent_decode_str(text).collect();
+    let (_, query) = target.split_once('?').unwrap_or_default();
+    let pairs = query.split('&').filter(|pair| !pair.is_empty());
+    pairs
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .map(|(name, value)| (decoded(name), decoded(value)))
+        .collect()
 }
 
 fn body(message: &Value) -> anyhow::Result<Bytes> {
@@ -151,7 +151,7 @@ mod tests {
             "status": "500", "duration": 3.0,
             "http": {
                 "req": {
-                    "uri": "/api/rocket?id=x%7F", "queryParams": {"id": ["x\u{7f}"]},
+                    "uri": "/api/rocket?id=x%7F&bare&z=%ff",
                     "headers": {"X-Request-Id": ["req-1"], "X-Hop": ["0"], "Host": ["a"]},
                 },
                 "res": {"statusCode": 500.0, "bodyBase64": "AH/+"},
@@ -171,7 +171,9 @@ mod tests {
         let [record] = records.as_slice() else { unreachable!("one file") };
         assert_eq!((record.id.as_str(), record.hop), ("req-1", Some(0)));
         assert_eq!(record.direction, Direction::In);
-        assert_eq!(record.query, [("id".to_owned(), "x\u{7f}".to_owned())]);
+        let query: Vec<(&[u8], &[u8])> =
+            record.query.iter().map(|(name, value)| (&name[..], &value[..])).collect();
+        assert_eq!(query, [(&b"id"[..], &b"x\x7f"[..]), (b"bare", b""), (b"z", b"\xff")]);
         assert_eq!(record.response_body.0, [0, 0x7f, 0xfe]);
         assert!(record.request_body.0.is_empty());
     }

@@ -93,7 +93,7 @@ async fn capture(programs: &Path, out: &Path) -> anyhow::Result<(Truth, Vec<Stri
     let mut command = Command::new(&weir);
     command.arg("run").arg("-f").arg(MANIFESTS);
     let mut run = Process::start("weir-run", command, &logs)?;
-    run.line(|line| line.contains("capturing")).await?;
+    run.line(|line| line.starts_with("capturing 3 processes")).await?;
     for line in run.lines(|line| line.contains("starting OTLP log exporter")) {
         say(&format!("  {}", report::visible(&line)))?;
     }
@@ -127,7 +127,7 @@ fn show(
     let first = failures.first().map(|record| &record.id);
     let seen = failures.iter().take_while(|record| Some(&record.id) == first).count();
     report::failure(out, &failures[..seen])?;
-    let ends_in_del = |record: &&&Record| record.query.iter().any(|(_, id)| id.ends_with('\x7f'));
+    let ends_in_del = |record: &&&Record| record.query.iter().any(|(_, id)| id.ends_with(b"\x7f"));
     let with_del = failures.iter().filter(ends_in_del).count();
     writeln!(
         out,
