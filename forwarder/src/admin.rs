@@ -73,7 +73,11 @@ fn answer(request: &Request<Incoming>, ledger: &Ledger) -> Response<Full<Bytes>>
             Ok(body) => text(StatusCode::OK, "application/json", body),
             Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", error.to_string()),
         },
-        "/healthz" => text(StatusCode::OK, "text/plain", "ok\n".to_owned()),
+        "/healthz" if ledger.is_reading() => text(StatusCode::OK, "text/plain", "ok\n".to_owned()),
+        "/healthz" => {
+            let body = "the ring is not read\n".to_owned();
+            text(StatusCode::SERVICE_UNAVAILABLE, "text/plain", body)
+        }
         _ => text(StatusCode::NOT_FOUND, "text/plain", "not found\n".to_owned()),
     }
 }

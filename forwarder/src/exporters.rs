@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::Ordering},
 };
 
 use tokio_util::sync::CancellationToken;
@@ -12,7 +12,7 @@ use weir_rrpair::otlp::Resource;
 
 use crate::{
     export::{Health, OwnEndpoints, RetryPolicy, Sender},
-    ledger::{CaptureSnapshot, ExporterSnapshot, LedgerSnapshot},
+    ledger::{CaptureSnapshot, ExporterSnapshot, KernelLoss, KernelLosses, LedgerSnapshot},
     pipeline::ActiveExporter,
     queue::{BatchLimits, Counts, Queue, QueueReading, ShedReason},
     reader::{Shared, lock},
@@ -48,6 +48,7 @@ struct Running {
 pub(crate) struct Ledger {
     table: Table,
     shared: Arc<Shared>,
+    losses: Option<Arc<KernelLosses>>,
 }
 
 impl Exporters {
@@ -61,8 +62,8 @@ impl Exporters {
         Self { table: Table::default(), resource, own, retry, batch, max_queue_bytes }
     }
 
-    pub(crate) fn ledger(&self, shared: Arc<Shared>) -> Ledger {
-        Ledger { table: Arc::clone(&self.table), shared }
+    pub(crate) fn ledger(&self, shared: Arc<Shared>, losses: Option<Arc<KernelLosses>>) -> Ledger {
+        Ledger { table: Arc::clone(&self.table), shared, losses }
     }
 
     /// Starts, changes and stops exporters as `plans` says; gives the reader's view of those
@@ -169,6 +170,11 @@ fn sends_alike(old: &ExporterPlan, new: &ExporterPlan) -> bool {
 }
 
 impl Ledger {
+    /// True while the ring is read.
+    pub(crate) fn is_reading(&self) -> bool {
+        !self.shared.stopped.load(Ordering::Acquire)
+    }
+
     pub(crate) fn read(&self) -> LedgerSnapshot {
         let table = lock(&self.table);
         // Held over all queues: the reader hands over under it, so no record is between them.
@@ -206,7 +212,9 @@ impl Ledger {
                 }
             })
             .collect();
-        LedgerSnapshot { node, captures, exporters }
+        let kernel =
+            self.losses.as_ref().map(|losses| KernelLoss::by_reason(&losses())).unwrap_or_default();
+        LedgerSnapshot { node, kernel, captures, exporters }
     }
 }
 

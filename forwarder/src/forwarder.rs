@@ -18,7 +18,7 @@ use crate::{
     connections::{Connections, TableLimits},
     export::{OwnEndpoints, RetryPolicy},
     exporters::{Exporters, Ledger},
-    ledger::LedgerSnapshot,
+    ledger::{KernelLosses, LedgerSnapshot},
     pipeline::{Active, Identity, Pipeline},
     queue::{BatchLimits, ShedReason},
     reader::{Reader, Shared},
@@ -49,7 +49,9 @@ pub struct ForwarderConfig {
     pub retry: RetryPolicy,
     /// Upper limit of an exporter's `queue.maxSize`, since the queue is in memory.
     pub max_queue_bytes: usize,
-    /// Where `/metrics` and `/ledger` are served, if anywhere.
+    /// Reads the kernel side's losses, for the ledger.
+    pub kernel_losses: Option<Arc<KernelLosses>>,
+    /// Where `/metrics`, `/ledger` and `/healthz` are served, if anywhere.
     pub admin: Option<SocketAddr>,
 }
 
@@ -99,6 +101,7 @@ impl ForwarderConfig {
             batch: BatchLimits::default(),
             retry: RetryPolicy::default(),
             max_queue_bytes: 256 * 1024 * 1024,
+            kernel_losses: None,
             admin: None,
         }
     }
@@ -135,7 +138,7 @@ impl Forwarder {
             config.batch,
             config.max_queue_bytes,
         );
-        let ledger = exporters.ledger(Arc::clone(&shared));
+        let ledger = exporters.ledger(Arc::clone(&shared), config.kernel_losses);
         let admin = match config.admin {
             Some(address) => Some(
                 admin::serve(address, ledger.clone(), &senders)
@@ -164,7 +167,13 @@ impl Forwarder {
         self.ledger.read()
     }
 
-    /// Where `/metrics` and `/ledger` are served.
+    /// True while the ring is read. False before the end of [`Forwarder::drain`] means that
+    /// the reader failed; the process should end then.
+    pub fn is_reading(&self) -> bool {
+        self.ledger.is_reading()
+    }
+
+    /// Where `/metrics`, `/ledger` and `/healthz` are served.
     pub fn admin_address(&self) -> Option<SocketAddr> {
         self.admin
     }

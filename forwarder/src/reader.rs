@@ -43,6 +43,17 @@ pub(crate) struct Shared {
     pub(crate) empty_drains: AtomicU64,
     /// Read what is there, end all connections, stop.
     pub(crate) finish: AtomicBool,
+    /// Nobody reads any more.
+    pub(crate) stopped: AtomicBool,
+}
+
+/// Says so when the reader ends, also by a panic.
+struct Stopped(Arc<Shared>);
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        self.0.stopped.store(true, Ordering::Release);
+    }
 }
 
 /// The reader's own state.
@@ -57,6 +68,7 @@ pub(crate) struct Reader {
 impl Reader {
     /// Reads until asked to finish.
     pub(crate) fn run(mut self) {
+        let _stopped = Stopped(Arc::clone(&self.shared));
         let mut active = None;
         let mut ticked = Instant::now();
         let mut empty_waits = 0;

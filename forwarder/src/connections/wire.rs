@@ -16,15 +16,15 @@ pub(super) enum RecordBody<'a> {
     Data(&'a [u8]),
     Hole,
     Close {
-        /// Final ingress position, from a kernel side that says it.
-        ingress_end: Option<u64>,
+        /// Final ingress position; 0 from a kernel side that does not say it.
+        ingress_end: u64,
     },
 }
 
 /// Reads native-endian fields one after the other.
 struct Fields<'a>(&'a [u8]);
 
-impl<'a> Fields<'a> {
+impl Fields<'_> {
     fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (field, rest) = self.0.split_first_chunk()?;
         self.0 = rest;
@@ -87,7 +87,9 @@ impl<'a> Record<'a> {
                 RecordBody::Data(fields.0.get(..usize::try_from(header.length).ok()?)?)
             }
             RecordKind::Hole => RecordBody::Hole,
-            RecordKind::Close => RecordBody::Close { ingress_end: fields.u64() },
+            RecordKind::Close => {
+                RecordBody::Close { ingress_end: fields.u64().unwrap_or_default() }
+            }
         };
         Some(Self { header, body })
     }

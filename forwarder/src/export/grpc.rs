@@ -100,10 +100,12 @@ impl GrpcClient {
         }
         let mut message = tonic::Request::new(request);
         message.metadata_mut().clone_from(&self.metadata);
-        match client.unary(message, EXPORT, PassThrough).await {
-            Ok(_) if foreign.load(Ordering::Relaxed) => Err(probe::failure(Transport::Http)),
+        let answered = client.unary(message, EXPORT, PassThrough).await;
+        if foreign.load(Ordering::Relaxed) {
+            return Err(probe::failure(Transport::Http));
+        }
+        match answered {
             Ok(response) => Ok(answer(response.into_inner())),
-            Err(_) if foreign.load(Ordering::Relaxed) => Err(probe::failure(Transport::Http)),
             Err(status) => {
                 let failure = failure(&status);
                 // Without an answer's status line it may not be a gRPC server at all.
@@ -158,7 +160,10 @@ fn failure(status: &Status) -> Failure {
         Code::DeadlineExceeded => {
             return Failure::Retry { cause: RetryCause::Timeout, text, after: retry_info };
         }
-        Code::Unavailable if std::error::Error::source(status).is_some() => {
+        // Unknown and internal are the client's own words for a broken HTTP/2 connection.
+        Code::Unavailable | Code::Unknown | Code::Internal
+            if std::error::Error::source(status).is_some() =>
+        {
             return Failure::Retry { cause: RetryCause::Connection, text, after: None };
         }
         Code::Cancelled
@@ -168,10 +173,6 @@ fn failure(status: &Status) -> Failure {
         | Code::Unavailable
         | Code::DataLoss => {
             return Failure::Retry { cause: RetryCause::Busy, text, after: retry_info };
-        }
-        // The client's own word for a broken HTTP/2 connection.
-        Code::Unknown | Code::Internal if std::error::Error::source(status).is_some() => {
-            return Failure::Retry { cause: RetryCause::Connection, text, after: None };
         }
         Code::InvalidArgument | Code::FailedPrecondition => RefusalReason::Invalid,
         Code::Unauthenticated | Code::PermissionDenied => RefusalReason::Unauthorized,
@@ -205,7 +206,9 @@ impl tower_service::Service<Request<Body>> for Watched {
         let foreign = Arc::clone(&self.foreign);
         Box::pin(async move {
             let response = answering.await?;
-            if !is_grpc(response.headers()) {
+            // A gateway between us may answer for a receiver that is away.
+            let gateway = matches!(response.status().as_u16(), 429 | 502 | 503 | 504);
+            if !gateway && !is_grpc(response.headers()) {
                 foreign.store(true, Ordering::Relaxed);
             }
             Ok(response)
@@ -269,10 +272,11 @@ mod tests {
 
     use super::*;
 
-    fn is_retried(status: &Status) -> Option<Option<Duration>> {
+    /// Time to come back, or the failure that it is not to be retried.
+    fn retried(status: &Status) -> Result<Option<Duration>, Failure> {
         match failure(status) {
-            Failure::Retry { after, .. } => Some(after),
-            Failure::Refused { .. } => None,
+            Failure::Retry { after, .. } => Ok(after),
+            refused @ Failure::Refused { .. } => Err(refused),
         }
     }
 
@@ -286,7 +290,7 @@ mod tests {
             Code::Unavailable,
             Code::DataLoss,
         ] {
-            assert_eq!(is_retried(&Status::new(code, "")), Some(None), "{code:?}");
+            assert_eq!(retried(&Status::new(code, "")), Ok(None), "{code:?}");
         }
         for code in [
             Code::InvalidArgument,
@@ -297,7 +301,7 @@ mod tests {
             Code::Internal,
             Code::ResourceExhausted,
         ] {
-            assert_eq!(is_retried(&Status::new(code, "")), None, "{code:?}");
+            assert!(retried(&Status::new(code, "")).is_err(), "{code:?}");
         }
     }
 
@@ -306,6 +310,6 @@ mod tests {
         let delay = Duration::from_millis(1500);
         let details = ErrorDetails::with_retry_info(Some(delay));
         let status = Status::with_error_details(Code::ResourceExhausted, "later", details);
-        assert_eq!(is_retried(&status), Some(Some(delay)));
+        assert_eq!(retried(&status), Ok(Some(delay)));
     }
 }

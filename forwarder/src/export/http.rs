@@ -61,7 +61,7 @@ impl HttpClient {
         }
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(Duration::from_secs(60))
+            .pool_idle_timeout(Duration::from_mins(1))
             .build(connector(plan, own)?);
         Ok(Self { client, endpoint, uri, headers, compression, timeout: plan.timeout })
     }
@@ -102,11 +102,11 @@ impl HttpClient {
         if no_common_protocol(error) {
             return probe::failure(Transport::Grpc);
         }
-        let connected = !error.is_connect();
-        let other = match connected {
-            true => probe::wrong_transport(&self.endpoint, Transport::Http).await,
-            false => None,
-        };
+        // An endpoint that could not be reached cannot be asked either.
+        if error.is_connect() {
+            return Failure::connection(error);
+        }
+        let other = probe::wrong_transport(&self.endpoint, Transport::Http).await;
         other.unwrap_or_else(|| Failure::connection(error))
     }
 }

@@ -136,7 +136,7 @@ impl Delivery {
     /// Sends `batch` until each record of it has an answer.
     async fn deliver(&mut self, batch: InFlight) {
         let mut outcomes = vec![None; batch.len()];
-        let mut parts = vec![0..batch.len()];
+        let mut parts: Vec<_> = std::iter::once(0..batch.len()).collect();
         while let Some(part) = parts.pop() {
             let length = part.len();
             let records = batch.records().skip(part.start).take(length);

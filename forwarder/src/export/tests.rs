@@ -185,7 +185,7 @@ fn a_receiver_with_tls_is_trusted_by_the_given_authority_alone() {
         let mut one = exporter("a", receiver.port, transport);
         one.endpoint.scheme = Scheme::Https;
         let trusting = |certificates: &Certificates| TlsPlan {
-            ca_pem: Some(SecretText(certificates.authority_pem.clone())),
+            ca_pem: Some(SecretText(certificates.authority.clone())),
             server_name: Some("localhost".to_owned()),
             ..TlsPlan::default()
         };
@@ -254,4 +254,65 @@ fn one_exporters_dead_receiver_does_not_delay_another() {
     let [dead, live] = &ledger.exporters[..] else { panic!("two exporters") };
     assert_eq!(live.counts.exported, 50);
     assert_eq!(dead.counts.shed, [(ShedReason::Stopped, 50)].into());
+}
+
+/// What the process logs from now on, as JSON lines.
+#[derive(Clone, Default)]
+struct Log(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn the_log_has_the_contracts_line_and_never_a_captured_byte() {
+    let log = Log::default();
+    let writer = log.clone();
+    // For the whole process, since the lines come from other threads; no other test does so.
+    tracing_subscriber::fmt()
+        .json()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(move || writer.clone())
+        .init();
+    let receiver = Receiver::start(Speaks::Http1);
+    receiver.script([Reply::Http(503, None), Reply::Http(400, None), Reply::Partial(1, "odd")]);
+    let mut one = exporter("log", receiver.port, Transport::Http);
+    one.transport_reason = "endpoint port :4318 is the OTLP/HTTP default".to_owned();
+    let text = one.endpoint.text.clone();
+    let (mut kernel, forwarder) = start(plan(vec![one]));
+    for connection in 1..3 {
+        kernel.open(connection, Call::SERVER);
+        let asked = request("/canary-in-path?canary=query", b"canary-in-body");
+        kernel.exchange(connection, Call::SERVER, &asked, &response(b"canary-in-response"));
+        kernel.data(connection, weir_abi::Direction::Ingress, b"canary, but no HTTP\r\n\r\n");
+        assert!(forwarder.settle(PATIENCE));
+    }
+    let debug = format!("{:?}", forwarder.stop());
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(!log.contains("canary") && !debug.contains("canary"));
+    let lines = log.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let ours: Vec<_> = lines.filter(|line| line["fields"]["exporter"] == "default/log").collect();
+    let first = &ours[0];
+    assert_eq!(
+        (&first["level"], &first["fields"]["message"]),
+        (&"INFO".into(), &"starting OTLP log exporter".into())
+    );
+    assert_eq!(first["fields"]["endpoint"], text.as_str());
+    assert_eq!(first["fields"]["transport"], "http");
+    let reason = "endpoint port :4318 is the OTLP/HTTP default";
+    assert_eq!(first["fields"]["transportReason"], reason);
+    let messages: Vec<_> =
+        ours.iter().map(|line| line["fields"]["message"].as_str().unwrap()).collect();
+    for expected in
+        ["delivery fails, trying again", "receiver refused records", "receiver takes records again"]
+    {
+        assert!(messages.contains(&expected), "{expected}: {messages:?}");
+    }
 }

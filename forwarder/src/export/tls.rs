@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use hyper_rustls::ConfigBuilderExt as _;
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::ring,
@@ -16,18 +17,14 @@ pub(super) fn config(plan: &TlsPlan) -> Result<ClientConfig, BuildClient> {
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(tls)?;
-    let builder = match &plan.ca_pem {
-        Some(pem) => {
-            let mut roots = RootCertStore::empty();
-            for certificate in CertificateDer::pem_slice_iter(pem.expose().as_bytes()) {
-                roots.add(certificate.map_err(tls)?).map_err(tls)?;
-            }
-            builder.with_root_certificates(roots)
+    let builder = if let Some(pem) = &plan.ca_pem {
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(pem.expose().as_bytes()) {
+            roots.add(certificate.map_err(tls)?).map_err(tls)?;
         }
-        None => {
-            use hyper_rustls::ConfigBuilderExt as _;
-            builder.with_native_roots().map_err(tls)?
-        }
+        builder.with_root_certificates(roots)
+    } else {
+        builder.with_native_roots().map_err(tls)?
     };
     match &plan.client_pem {
         None => Ok(builder.with_no_client_auth()),

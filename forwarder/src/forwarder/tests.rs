@@ -35,7 +35,7 @@ fn exchange(kernel: &mut Kernel, connection: u64, call: Call, path: &str) {
 #[test]
 fn bodies_arrive_byte_for_byte_with_all_facts_of_their_connection() {
     let (mut kernel, receiver, forwarder) = start(|_| {});
-    let every_byte: Vec<u8> = (0..100_000_u32).map(|i| (i * 7 % 256) as u8).collect();
+    let every_byte: Vec<u8> = (0..=255).cycle().take(100_000).collect();
     kernel.open(5, Call::SERVER);
     kernel.exchange(5, Call::SERVER, &request("/a\x7fb?c=d", &every_byte), &response(b"\0\xff"));
     kernel.open(6, Call::CLIENT);
@@ -305,8 +305,8 @@ fn over_the_memory_budget_the_largest_connections_are_given_up() {
     let (mut kernel, receiver) = (Kernel::new(), Receiver::start(Speaks::Http1));
     let forwarder = forwarder(&kernel, |config| config.table.held_bytes = 200_000);
     forwarder.apply(plan(vec![exporter("a", receiver.port, Transport::Http)]));
-    let large = request("/large", &[b'x'; 150_000]);
-    let small = request("/small", &[b'x'; 60_000]);
+    let large = request("/large", &vec![b'x'; 150_000]);
+    let small = request("/small", &vec![b'x'; 60_000]);
     kernel.open(1, Call::SERVER);
     kernel.data(1, Direction::Ingress, &large[..140_000]);
     kernel.open(2, Call::SERVER);
@@ -371,6 +371,9 @@ fn the_admin_address_serves_the_contracts_metrics_and_the_ledger() {
     }
     assert!(get("/ledger").contains("\"exported\":1"));
     assert!(get("/elsewhere").starts_with("HTTP/1.1 404"));
+    assert!(get("/healthz").starts_with("HTTP/1.1 200"));
+    assert!(forwarder.drain(PATIENCE));
+    assert!(get("/healthz").starts_with("HTTP/1.1 503"));
 }
 
 #[test]

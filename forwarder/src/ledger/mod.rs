@@ -9,9 +9,15 @@ mod tests;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use weir_abi::{Loss, LossCounter};
 use weir_dissect::{Event, hole_name};
 
-pub use self::snapshot::{CaptureSnapshot, ExporterSnapshot, Imbalance, LedgerSnapshot};
+pub use self::snapshot::{
+    CaptureSnapshot, ExporterSnapshot, Imbalance, KernelLoss, LedgerSnapshot,
+};
+
+/// Gives the kernel side's losses, in the order of [`weir_abi::Loss::ALL`].
+pub type KernelLosses = dyn Fn() -> [LossCounter; Loss::COUNT as usize] + Send + Sync;
 
 /// What dissection made of captured bytes: of all of them, or of those of one capture.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]

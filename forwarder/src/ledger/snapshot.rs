@@ -1,8 +1,9 @@
 //! The whole ledger at one moment.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{Serialize, Serializer};
+use weir_abi::{Loss, LossCounter};
 use weir_plan::ObjectKey;
 
 use super::{CaptureCounts, NodeCounts};
@@ -13,10 +14,38 @@ use crate::{export::ExporterHealth, queue::Counts};
 #[serde(rename_all = "camelCase")]
 pub struct LedgerSnapshot {
     pub node: NodeCounts,
+    /// What the kernel side gave up, by reason; empty when nobody says. It lies beside the
+    /// rest: what was lost there was never seen here, except for the gaps that it left.
+    pub kernel: BTreeMap<&'static str, KernelLoss>,
     /// Every capture since the start, also those that are gone, by key.
     pub captures: Vec<CaptureSnapshot>,
     /// Every exporter since the start, also those that are gone, by key.
     pub exporters: Vec<ExporterSnapshot>,
+}
+
+/// One reason of the kernel side.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
+pub struct KernelLoss {
+    pub records: u64,
+    pub bytes: u64,
+    /// Exchanges that nothing else tells of.
+    pub exchanges: u64,
+}
+
+impl KernelLoss {
+    /// The counters by reason; reasons without a loss are left out.
+    pub(crate) fn by_reason(
+        counters: &[LossCounter; Loss::COUNT as usize],
+    ) -> BTreeMap<&'static str, Self> {
+        let losses = Loss::ALL.into_iter().zip(counters);
+        losses
+            .map(|(reason, counter)| {
+                let LossCounter { records, bytes, exchanges } = *counter;
+                (reason.as_str(), Self { records, bytes, exchanges })
+            })
+            .filter(|(_, loss)| *loss != Self::default())
+            .collect()
+    }
 }
 
 /// One capture's part.
@@ -102,6 +131,7 @@ impl fmt::Display for LedgerSnapshot {
             self.captures.iter().map(|capture| counts(&capture.counts)).sum::<u64>()
         });
         write!(f, "{} pairs", node.decoded.pairs)?;
+        let kernel = |count: fn(&KernelLoss) -> u64| self.kernel.values().map(count).sum();
         let undecodable: u64 = node.decoded.undecodable_bytes.values().sum();
         for (count, what) in [
             (records.exported, "exported"),
@@ -115,6 +145,8 @@ impl fmt::Display for LedgerSnapshot {
             (node.decoded.half_pairs_total(), "half pairs"),
             (node.decoded.lost_exchanges_total(), "lost exchanges"),
             (undecodable, "undecodable bytes"),
+            (kernel(|loss| loss.records), "records lost in the kernel"),
+            (kernel(|loss| loss.exchanges), "exchanges with them"),
         ] {
             if count > 0 {
                 write!(f, ", {count} {what}")?;

@@ -5,9 +5,6 @@ mod facts;
 mod outbox;
 mod router;
 
-#[cfg(test)]
-mod tests;
-
 use std::{sync::Arc, time::Duration};
 
 use weir_abi::Role;

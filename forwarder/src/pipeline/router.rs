@@ -17,6 +17,9 @@ use super::{
 };
 use crate::{attribution::Workload, queue::Route};
 
+#[cfg(test)]
+mod tests;
+
 /// A capture of the plan, by its place there.
 pub(crate) type CaptureIndex = usize;
 
@@ -68,10 +71,14 @@ pub(crate) struct Router {
 impl Router {
     /// Takes the plan over. What captures recorded before, and when they began, stays.
     pub(crate) fn apply(&mut self, active: &Active, book: &mut Book, now_ns: u64) {
+        let mut old: Vec<_> = std::mem::take(&mut self.captures);
         self.captures = active
             .captures
             .iter()
             .map(|plan| {
+                if let Some(same) = old.iter().position(|state| state.plan == *plan) {
+                    return old.swap_remove(same);
+                }
                 let began_ns = *self.began_ns.entry(plan.key.clone()).or_insert(now_ns);
                 let page = book.page(&plan.key);
                 let recorded = book.captures.get(page).map_or(0, |(_, counts)| counts.kept());

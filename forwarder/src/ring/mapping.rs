@@ -119,11 +119,12 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: both were mapped by `new` with these lengths; `bytes` borrows from `self`.
-        let unmapped = unsafe {
-            munmap(self.consumer.as_ptr().cast(), self.page_bytes)
-                .and(munmap(self.producer.as_ptr().cast(), self.page_bytes + 2 * self.data_bytes))
-        };
+        let producer_bytes = self.page_bytes + 2 * self.data_bytes;
+        // SAFETY: mapped by `new` with this length; `bytes` borrows from `self`.
+        let consumer = unsafe { munmap(self.consumer.as_ptr().cast(), self.page_bytes) };
+        // SAFETY: as above.
+        let producer = unsafe { munmap(self.producer.as_ptr().cast(), producer_bytes) };
+        let unmapped = consumer.and(producer);
         debug_assert!(unmapped.is_ok(), "both areas were mapped by new");
     }
 }

@@ -17,7 +17,7 @@ pub(crate) use self::{
 use crate::{Attribution, Forwarder, ForwarderConfig, Workload, export::RetryPolicy};
 
 /// Far above what anything here takes; no test waits for it to pass.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(crate) fn key(name: &str) -> ObjectKey {
     ObjectKey { namespace: "default".to_owned(), name: name.to_owned() }

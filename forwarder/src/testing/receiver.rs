@@ -52,21 +52,21 @@ pub(crate) enum Reply {
     Hold,
 }
 
-/// Key and certificate of `localhost`, and the authority that vouches for it.
+/// PEM key and certificate of `localhost`, and the authority that vouches for it.
 pub(crate) struct Certificates {
-    pub(crate) authority_pem: String,
-    certificate_pem: String,
-    key_pem: String,
+    pub(crate) authority: String,
+    certificate: String,
+    key: String,
 }
 
 impl Certificates {
     pub(crate) fn new() -> Self {
         let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        let certificate_pem = signed.cert.pem();
+        let certificate = signed.cert.pem();
         Self {
-            authority_pem: certificate_pem.clone(),
-            certificate_pem,
-            key_pem: signed.signing_key.serialize_pem(),
+            authority: certificate.clone(),
+            certificate,
+            key: signed.signing_key.serialize_pem(),
         }
     }
 }
@@ -113,7 +113,7 @@ impl Receiver {
         let port = listener.local_addr().unwrap().port();
         let (state, stop) = (Arc::new(State::default()), CancellationToken::new());
         let (serving, stopped) = (Arc::clone(&state), stop.clone());
-        let tls = tls.map(|tls| (tls.certificate_pem.clone(), tls.key_pem.clone()));
+        let tls = tls.map(|tls| (tls.certificate.clone(), tls.key.clone()));
         let thread = std::thread::spawn(move || {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -1,0 +1,205 @@
+//! One connection of the table, and who wants it.
+
+use weir_abi::{ConnectionInfo, Direction, HoleReason, RecordHeader, Role};
+use weir_dissect::{Connection, Limits};
+
+use super::wire::{RecordBody, address};
+use crate::{
+    attribution::Attribution,
+    clock::WallClock,
+    pipeline::{Book, Facts, Pipeline, Side},
+};
+
+/// A process that is not known yet is asked for again after this time.
+const ASK_AGAIN_NS: u64 = 1_000_000_000;
+
+pub(super) struct Entry {
+    /// Of the last record.
+    pub(super) seen_ns: u64,
+    /// Of the pipeline, when this entry last looked.
+    pub(super) generation: u64,
+    pub(super) state: State,
+}
+
+pub(super) enum State {
+    /// One of our own exporters' connections.
+    Own,
+    /// Nobody wants it, as far as is known.
+    Ignored(Box<Unclaimed>),
+    Live(Box<Live>),
+    /// It held too much.
+    GivenUp,
+}
+
+/// What is needed to look again whether somebody wants the connection.
+pub(super) struct Unclaimed {
+    pub(super) info: ConnectionInfo,
+    pub(super) first_seen_ns: u64,
+    pub(super) asked_ns: u64,
+    pub(super) tgid: u32,
+}
+
+pub(super) struct Live {
+    pub(super) info: ConnectionInfo,
+    pub(super) tgid: u32,
+    pub(super) facts: Facts,
+    pub(super) stream: Connection,
+    pub(super) held_bytes: usize,
+}
+
+impl Entry {
+    /// An ignored connection is asked about again when another process uses it, and once in a
+    /// while since its process may not have been known yet.
+    pub(super) fn should_ask(&self, header: &RecordHeader) -> bool {
+        match &self.state {
+            State::Ignored(unclaimed) => {
+                unclaimed.tgid != header.tgid
+                    || header.time_ns.saturating_sub(unclaimed.asked_ns) >= ASK_AGAIN_NS
+            }
+            _ => false,
+        }
+    }
+
+    pub(super) fn look_again(
+        &mut self,
+        header: &RecordHeader,
+        attribution: &dyn Attribution,
+        (clock, limits): (WallClock, Limits),
+        pipeline: &mut Pipeline,
+        book: &mut Book,
+    ) {
+        self.generation = pipeline.generation();
+        match &mut self.state {
+            State::Own | State::GivenUp => {}
+            State::Ignored(unclaimed) => {
+                (unclaimed.asked_ns, unclaimed.tgid) = (header.time_ns, header.tgid);
+                if let Some(claim) = unclaimed.claim(header.connection, attribution, pipeline) {
+                    book.node.connections.ignored -= 1;
+                    self.state = claim.live(clock, limits);
+                }
+            }
+            // The stream goes on; a plan that no longer wants it leaves it without captures.
+            State::Live(live) => live.route_again(attribution, pipeline),
+        }
+    }
+}
+
+/// An unclaimed connection with who wants it.
+pub(super) struct Claim {
+    info: ConnectionInfo,
+    tgid: u32,
+    facts: Facts,
+}
+
+impl Unclaimed {
+    pub(super) fn claim(
+        &self,
+        id: u64,
+        attribution: &dyn Attribution,
+        pipeline: &mut Pipeline,
+    ) -> Option<Claim> {
+        let workload = attribution.workload(self.tgid, self.info.cgroup_id)?;
+        let info = &self.info;
+        let mut facts = Facts {
+            id,
+            local: (address(info.local_address), info.local_port),
+            remote: (address(info.remote_address), info.remote_port),
+            role: Role::from_u8(info.role),
+            established_ns: info.established_ns,
+            first_seen_ns: self.first_seen_ns,
+            clock: WallClock::default(),
+            workload,
+            as_server: None,
+            as_client: None,
+            origin: None,
+        };
+        facts.route(pipeline);
+        let wanted = facts.as_server.is_some() || facts.as_client.is_some();
+        wanted.then_some(Claim { info: self.info, tgid: self.tgid, facts })
+    }
+}
+
+impl Claim {
+    pub(super) fn live(mut self, clock: WallClock, limits: Limits) -> State {
+        self.facts.clock = clock;
+        let max_body_bytes = self.facts.max_body_bytes();
+        // Both bodies of an exchange fit, and the budget of all connections bounds the sum.
+        let max_buffered_bytes = limits.max_buffered_bytes.max(max_body_bytes.saturating_mul(2));
+        let limits = Limits { max_body_bytes, max_buffered_bytes, ..limits };
+        let stream = Connection::new(self.facts.role, limits);
+        let Self { info, tgid, facts } = self;
+        State::Live(Box::new(Live { info, tgid, facts, stream, held_bytes: 0 }))
+    }
+}
+
+impl Facts {
+    fn route(&mut self, pipeline: &mut Pipeline) {
+        let mut side = |role, port| {
+            let possible = self.role == role || self.role == Role::Unknown;
+            let side = Side { role, port };
+            possible.then(|| pipeline.route(&self.workload, side)).flatten()
+        };
+        let (as_server, as_client) =
+            (side(Role::Server, self.local.1), side(Role::Client, self.remote.1));
+        (self.as_server, self.as_client) = (as_server, as_client);
+    }
+
+    fn max_body_bytes(&self) -> usize {
+        let sets = self.captures(Role::Unknown);
+        let largest = sets.map(|set| set.max_body_bytes).max().unwrap_or(0);
+        usize::try_from(largest).unwrap_or(usize::MAX)
+    }
+}
+
+impl Live {
+    fn route_again(&mut self, attribution: &dyn Attribution, pipeline: &mut Pipeline) {
+        let workload = attribution.workload(self.tgid, self.info.cgroup_id);
+        if let Some(workload) = workload {
+            if workload != self.facts.workload {
+                self.facts.workload = workload;
+                self.facts.origin = None;
+            }
+            self.facts.route(pipeline);
+        } else {
+            (self.facts.as_server, self.facts.as_client) = (None, None);
+        }
+    }
+
+    pub(super) fn feed(
+        &mut self,
+        header: &RecordHeader,
+        body: &RecordBody<'_>,
+        pipeline: &mut Pipeline,
+        book: &mut Book,
+    ) {
+        let RecordHeader { position, run, time_ns, .. } = *header;
+        let direction = Direction::from_u8(header.direction);
+        let Self { facts, stream, .. } = self;
+        match body {
+            RecordBody::Open(_) => {}
+            RecordBody::Data(bytes) => {
+                book.node.ring.payload_bytes += bytes.len() as u64;
+                stream.data(direction, position, run, time_ns, bytes, &mut |event| {
+                    pipeline.event(facts, event, book);
+                });
+            }
+            RecordBody::Hole => {
+                let (length, reason) =
+                    (u64::from(header.length), HoleReason::from_u8(header.reason));
+                stream.hole(direction, position, length, reason, run, time_ns, &mut |event| {
+                    pipeline.event(facts, event, book);
+                });
+            }
+            RecordBody::Close { ingress_end } => {
+                let mut sink = |event| pipeline.event(facts, event, book);
+                stream.close(*ingress_end, position, run, time_ns, &mut sink);
+            }
+        }
+        self.held_bytes = self.stream.held_bytes();
+    }
+
+    pub(super) fn finish(&mut self, time_ns: u64, pipeline: &mut Pipeline, book: &mut Book) {
+        let Self { facts, stream, .. } = self;
+        stream.finish(time_ns, &mut |event| pipeline.event(facts, event, book));
+    }
+}
