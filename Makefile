@@ -78,4 +78,4 @@ bench: ## What a capture costs, as ratios from one run (root)
 
 .PHONY: gen
 gen: ## Write generated files anew; without it the tests fail when one is stale
-	UPDATE=1 cargo test --locked -p weir-api -p weir-plan -p weir-cli -q
+	UPDATE=1 cargo test --locked -p weir-api -p weir-plan -p weir-operator -p weir-cli -q

@@ -82,7 +82,9 @@ fn each(schema: &mut JSONSchemaProps, change: &mut impl FnMut(&mut JSONSchemaPro
     match &mut schema.items {
         Some(JSONSchemaPropsOrArray::Schema(items)) => each(items, change),
         Some(JSONSchemaPropsOrArray::Schemas(items)) => {
-            items.iter_mut().for_each(|item| each(item, change));
+            for item in items {
+                each(item, change);
+            }
         }
         None => {}
     }

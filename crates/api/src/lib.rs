@@ -1,6 +1,7 @@
 //! The custom resources of group `weir.dev` (DESIGN §3), their CRDs and what the API server
 //! checks of them. Types only: nothing here talks to a server.
 #![expect(unreachable_pub, reason = "KubeSchema repeats each struct in a private function")]
+#![expect(clippy::duplicated_attributes, reason = "printer columns of one type are no duplicates")]
 
 pub mod condition;
 pub mod crd;

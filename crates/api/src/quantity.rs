@@ -106,11 +106,8 @@ fn parse(text: &str) -> Result<u64, ParseQuantity> {
     if whole.is_empty() && fraction.is_empty() || fraction.contains('.') {
         return Err(ParseQuantity::Syntax);
     }
-    let (Some(whole), Some(fraction)) = (scaled(whole, factor), fractional(fraction, factor))
-    else {
-        return Err(ParseQuantity::TooLarge);
-    };
-    let fraction = fraction.ok_or(ParseQuantity::Fraction)?;
+    let whole = scaled(whole, factor).ok_or(ParseQuantity::TooLarge)?;
+    let fraction = fractional(fraction, factor)?;
     let size = whole.checked_add(fraction).filter(|size| i64::try_from(*size).is_ok());
     match size {
         None => Err(ParseQuantity::TooLarge),
@@ -147,18 +144,22 @@ fn scaled(digits: &str, factor: u64) -> Option<u64> {
     digits.parse::<u64>().ok()?.checked_mul(factor)
 }
 
-/// `0.digits` × `factor`: outer `None` when it cannot be computed, inner `None` when the
-/// result is no whole number.
-fn fractional(digits: &str, factor: u64) -> Option<Option<u64>> {
+/// `0.digits` × `factor`. More than 18 digits are not worked out: they count as no whole number.
+fn fractional(digits: &str, factor: u64) -> Result<u64, ParseQuantity> {
     let digits = digits.trim_end_matches('0');
     if digits.is_empty() {
-        return Some(Some(0));
+        return Ok(0);
     }
     // 2^60 × 10^18 stays under 2^128.
-    let places = u32::try_from(digits.len()).ok().filter(|places| *places <= 18)?;
-    let product = u128::from(digits.parse::<u64>().ok()?) * u128::from(factor);
-    let divisor = 10_u128.pow(places);
-    Some((product % divisor == 0).then(|| u64::try_from(product / divisor).ok()).flatten())
+    let places = u32::try_from(digits.len()).ok().filter(|places| *places <= 18);
+    let (Some(places), Ok(number)) = (places, digits.parse::<u64>()) else {
+        return Err(ParseQuantity::Fraction);
+    };
+    let (product, divisor) = (u128::from(number) * u128::from(factor), 10_u128.pow(places));
+    match u64::try_from(product / divisor) {
+        Ok(whole) if product % divisor == 0 => Ok(whole),
+        _ => Err(ParseQuantity::Fraction),
+    }
 }
 
 #[cfg(test)]

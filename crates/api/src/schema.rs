@@ -141,9 +141,10 @@ impl Walk {
                 Some(JSONSchemaPropsOrBool::Schema(values)) => Some(values.as_ref()),
                 _ => None,
             };
-            self.at(Step::Field(name.clone()), |walk| match known.or(values) {
-                Some(schema) => walk.value(schema, value),
-                None => {
+            self.at(Step::Field(name.clone()), |walk| {
+                if let Some(schema) = known.or(values) {
+                    walk.value(schema, value);
+                } else {
                     let mut allowed: Vec<String> = also.iter().map(|&n| n.to_owned()).collect();
                     allowed
                         .extend(schema.properties.iter().flat_map(|known| known.keys().cloned()));

@@ -257,7 +257,7 @@ fn groups_join_as_their_operators_say_and_missing_means_and() {
     assert!(!drops(null.clone(), json!("OR"), &[&[&yes, &no], &[&no, &no]]));
     assert!(drops(json!("OR"), json!("OR"), &[&[&no, &no], &[&no, &yes]]));
     assert!(drops(json!("OR"), json!("AND"), &[&[&yes, &no], &[&yes, &not_no]]));
-    assert!(!drops(json!("OR"), null.clone(), &[&[&yes, &no], &[&no]]));
+    assert!(!drops(json!("OR"), null, &[&[&yes, &no], &[&no]]));
     assert!(!drops(json!("AND"), json!("AND"), &[&[&yes], &[&no]]));
 }
 

@@ -26,7 +26,7 @@ const BYTES_PER_SECOND: SizeField =
 const DURATION: DurationField = DurationField {
     field: "spec.duration",
     min: (Duration::from_secs(1), "1s"),
-    max: (Duration::from_secs(10_000 * 3_600), "10000h"),
+    max: (Duration::from_hours(10_000), "10000h"),
 };
 
 /// Protocols with a dissector in this version.
@@ -66,7 +66,7 @@ pub(super) fn compile(
         max_body_size.as_ref().map_or(Ok(DEFAULT_MAX_BODY_BYTES), |size| MAX_BODY_SIZE.read(size)),
         &mut faults,
     );
-    let sampling = keep(sampling.as_ref().map(read_sampling).transpose(), &mut faults);
+    let sampling = keep(sampling.map(read_sampling).transpose(), &mut faults);
     let duration = keep(duration.as_ref().map(|span| DURATION.read(span)).transpose(), &mut faults);
     let budget = keep(read_budget(budget.as_ref()), &mut faults);
     faults.extend(policy::faults(dlp_policies, &key.namespace, objects, floors));
@@ -161,8 +161,8 @@ fn read_protocols(
     Ok(dissected)
 }
 
-fn read_sampling(sampling: &Sampling) -> Result<SamplingPlan, Rejection> {
-    let Sampling { keep, out_of } = *sampling;
+fn read_sampling(sampling: Sampling) -> Result<SamplingPlan, Rejection> {
+    let Sampling { keep, out_of } = sampling;
     match (u32::try_from(keep), u32::try_from(out_of)) {
         (Ok(keep), Ok(out_of)) if keep >= 1 && out_of >= keep => Ok(SamplingPlan { keep, out_of }),
         _ => Err(Rejection::InvalidValue {

@@ -21,7 +21,7 @@ const DEFAULT_QUEUE_BYTES: u64 = 64 << 20;
 const TIMEOUT: DurationField = DurationField {
     field: "spec.otlp.timeout",
     min: (Duration::from_millis(1), "1ms"),
-    max: (Duration::from_secs(600), "10m"),
+    max: (Duration::from_mins(10), "10m"),
 };
 
 const QUEUE_SIZE: SizeField =

@@ -22,8 +22,8 @@ pub(super) struct Document {
 /// A YAML or JSON value.
 pub(super) enum Node {
     Scalar(Value),
-    List(Vec<Spanned<Node>>),
-    Fields(Vec<(Spanned<String>, Spanned<Node>)>),
+    List(Vec<Spanned<Self>>),
+    Fields(Vec<(Spanned<String>, Spanned<Self>)>),
 }
 
 /// Reads all documents of a file; empty ones are left out.

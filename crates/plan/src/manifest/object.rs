@@ -37,7 +37,7 @@ impl<'a> Loader<'a> {
         };
         match (api_version.as_str(), kind.as_str()) {
             (API_VERSION, "TrafficCapture") => {
-                self.own(ObjectKind::TrafficCapture, document, value)
+                self.own(ObjectKind::TrafficCapture, document, value);
             }
             (API_VERSION, "Exporter") => self.own(ObjectKind::Exporter, document, value),
             (API_VERSION, "DlpPolicy") => self.own(ObjectKind::DlpPolicy, document, value),
