@@ -10,4 +10,6 @@ cargo build --locked -p weir-cli
 # Cargo stays with the user; only the test programs run as root.
 host=$(rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')
 export "CARGO_TARGET_${host}_RUNNER=$runner"
+# The kernel side alone first: what fails there explains what fails behind it.
+cargo test --locked -p weir-capture-agent --test kernel -- --ignored --test-threads=1 --skip peer
 cargo test --locked -p weir-e2e -- --ignored --test-threads=1
