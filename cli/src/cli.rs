@@ -5,7 +5,10 @@ use std::{io, process::ExitCode};
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::{collect::CollectCommand, logging::LogFormat, show::ShowCommand, style::Style};
+use crate::{
+    collect::CollectCommand, doctor::DoctorCommand, logging::LogFormat, run::RunCommand,
+    show::ShowCommand, style::Style,
+};
 
 /// Capture the request/response traffic of processes, and work with what was captured.
 ///
@@ -21,8 +24,10 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Run(RunCommand),
     Collect(CollectCommand),
     Show(ShowCommand),
+    Doctor(DoctorCommand),
     /// Print the version.
     Version,
     /// Print a completion script for a shell.
@@ -35,7 +40,10 @@ enum Command {
 impl Cli {
     /// The form of logs that the command line asks for.
     pub fn log_format(&self) -> LogFormat {
-        LogFormat::Text
+        match &self.command {
+            Command::Run(command) => command.log_format(),
+            _ => LogFormat::Text,
+        }
     }
 
     /// Runs the command that was asked for.
@@ -47,8 +55,10 @@ impl Cli {
         let mut out = io::stdout();
         let style = Style::of(&out);
         match self.command {
+            Command::Run(command) => command.run(&mut out, style),
             Command::Collect(command) => command.run(out, style),
             Command::Show(command) => command.run(&mut out, style),
+            Command::Doctor(command) => command.run(&mut out, style),
             Command::Version => version(&mut out),
             Command::Completions { shell } => {
                 clap_complete::generate(shell, &mut Self::command(), "weir", &mut out);

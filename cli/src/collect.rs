@@ -14,7 +14,6 @@ use std::{
 
 use anyhow::Context as _;
 use clap::Args;
-use jiff::SignedDuration;
 use serde_json::{Map, json};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +22,7 @@ use weir_rrpair::Timestamp;
 use self::{printer::Printer, writer::Writer};
 use crate::{
     receiver::{Counts, Receiver, ReceiverConfig},
+    run::time,
     signals::StopSignals,
     snapshot::{Order, Snapshot, SnapshotConfig, Summary},
     style::Style,
@@ -236,10 +236,4 @@ async fn elapsed(time: Option<Duration>) {
         Some(time) => tokio::time::sleep(time).await,
         None => std::future::pending().await,
     }
-}
-
-/// `30s`, `5m`, `1h30m`
-fn time(text: &str) -> Result<Duration, String> {
-    let time: SignedDuration = text.parse().map_err(|_cause| "use a form like 30s, 5m or 1h30m")?;
-    Duration::try_from(time).map_err(|_cause| "must not be negative".to_owned())
 }

@@ -3,8 +3,10 @@
 
 mod cli;
 pub mod collect;
+pub mod doctor;
 pub mod logging;
 pub mod receiver;
+pub mod run;
 pub mod show;
 mod signals;
 pub mod snapshot;

@@ -1,0 +1,141 @@
+//! Agent and forwarder in one process.
+
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use weir_capture_agent::{Agent, AgentConfig, Process, Selector};
+use weir_forwarder::{Forwarder, ForwarderConfig, LedgerSnapshot};
+use weir_plan::{ObjectKey, Plan};
+
+use super::workloads::{Active, Workloads};
+
+/// Both halves of the data path, and what they have in common.
+pub(super) struct Machine {
+    agent: Arc<Agent>,
+    forwarder: Forwarder,
+    workloads: Arc<Workloads>,
+    plan: Plan,
+    complete: BTreeSet<ObjectKey>,
+    active: Arc<Active>,
+}
+
+impl Machine {
+    /// Loads the programs and maps the ring. Nothing is attached before a plan is in force.
+    pub(super) fn start(
+        config: AgentConfig,
+        cluster: &str,
+        metrics: Option<SocketAddr>,
+    ) -> anyhow::Result<Self> {
+        // Its texts say what to do and are meant for the user as they are.
+        let agent = Arc::new(Agent::start(config)?);
+        let processes = agent.processes();
+        let workloads = Arc::new(Workloads::new(Box::new(move |pid| processes.get(pid))));
+        let ring = agent.segment_ring().context("take the segment ring")?;
+        let attribution = Arc::clone(&workloads);
+        let version = concat!("v", env!("CARGO_PKG_VERSION"));
+        let losses = Arc::clone(&agent);
+        let forwarder = Forwarder::start(ForwarderConfig {
+            kernel_losses: Some(Arc::new(move || losses.losses())),
+            admin: metrics,
+            ..ForwarderConfig::new(ring, attribution, cluster, version)
+        })
+        .context("start the forwarder")?;
+        let (plan, complete) = (Plan::default(), BTreeSet::new());
+        Ok(Self { agent, forwarder, workloads, plan, complete, active: Arc::default() })
+    }
+
+    /// Puts a plan in force, and returns when the kernel side follows it. On an error the plan
+    /// before it is in force as far as the kernel lets it.
+    pub(super) fn apply(&mut self, plan: Plan) -> anyhow::Result<()> {
+        // A capture that was edited begins anew.
+        let kept: BTreeSet<_> = plan
+            .captures
+            .iter()
+            .filter(|new| self.plan.captures.contains(new))
+            .map(|capture| capture.key.clone())
+            .collect();
+        self.complete.retain(|key| kept.contains(key));
+        self.forwarder.apply(plan.clone());
+        let before = std::mem::replace(&mut self.plan, plan);
+        if let Err(error) = self.follow() {
+            self.plan = before.clone();
+            self.forwarder.apply(before);
+            self.follow().context("put the plan before it back")?;
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    /// Takes completed captures out of the kernel's work: with none left, its hooks are
+    /// detached.
+    pub(super) fn release_completed(&mut self) {
+        let limited = |capture: &&weir_plan::CapturePlan| {
+            capture.duration.is_some() || capture.budget.records.is_some()
+        };
+        if !self.plan.captures.iter().any(|capture| limited(&capture)) {
+            return;
+        }
+        let ledger = self.forwarder.ledger();
+        let planned: BTreeSet<_> = self.plan.captures.iter().map(|capture| &capture.key).collect();
+        let complete: BTreeSet<_> = ledger
+            .captures
+            .into_iter()
+            .filter(|capture| capture.counts.complete && planned.contains(&capture.key))
+            .map(|capture| capture.key)
+            .collect();
+        for key in complete.difference(&self.complete) {
+            tracing::info!(capture = %key, "the capture is complete");
+        }
+        if complete != self.complete {
+            self.complete = complete;
+            if let Err(error) = self.follow() {
+                tracing::error!("{error:#}");
+            }
+        }
+    }
+
+    /// Makes attribution and kernel side follow the plan.
+    fn follow(&mut self) -> anyhow::Result<()> {
+        let active = Arc::new(Active::of(&self.plan, &self.complete));
+        self.workloads.set(Arc::clone(&active));
+        self.active = Arc::clone(&active);
+        let selector = (!active.is_empty()).then_some(active as Arc<dyn Selector>);
+        self.agent.set_selector(selector)?;
+        Ok(())
+    }
+
+    /// True when some capture lives.
+    pub(super) fn is_active(&self) -> bool {
+        !self.active.is_empty()
+    }
+
+    /// The processes that are captured now.
+    pub(super) fn targets(&self) -> Vec<Arc<Process>> {
+        self.agent
+            .processes()
+            .matching(|process| process.pid != std::process::id() && self.active.selects(process))
+    }
+
+    pub(super) fn metrics_address(&self) -> Option<SocketAddr> {
+        self.forwarder.admin_address()
+    }
+
+    pub(super) fn ledger(&self) -> LedgerSnapshot {
+        self.forwarder.ledger()
+    }
+
+    /// False when nothing is read any more, though nobody asked for the end.
+    pub(super) fn is_reading(&self) -> bool {
+        self.forwarder.is_reading()
+    }
+
+    /// Ends the capture and delivers for at most `patience`. Also says whether everything was
+    /// delivered.
+    pub(super) fn end(self, patience: Duration) -> (LedgerSnapshot, bool) {
+        if let Err(error) = self.agent.set_selector(None) {
+            tracing::warn!(%error, "the hooks are detached only at the end of the process");
+        }
+        let delivered = self.forwarder.drain(patience);
+        (self.forwarder.stop(), delivered)
+    }
+}
