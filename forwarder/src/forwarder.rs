@@ -4,7 +4,7 @@ use std::{
     io,
     net::SocketAddr,
     os::fd::{AsFd as _, OwnedFd},
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, Mutex, atomic::Ordering},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -21,7 +21,7 @@ use crate::{
     ledger::{KernelLosses, LedgerSnapshot},
     pipeline::{Active, Identity, Pipeline},
     queue::{BatchLimits, ShedReason},
-    reader::{Reader, Shared},
+    reader::{Reader, Shared, lock},
     ring::{Ring, RingError, Waiter, Waker},
     senders::Senders,
 };
@@ -80,6 +80,8 @@ pub struct Forwarder {
     exporters: Exporters,
     senders: Senders,
     ledger: Ledger,
+    /// Of the last plan.
+    version: Mutex<u64>,
     admin: Option<SocketAddr>,
 }
 
@@ -150,16 +152,33 @@ impl Forwarder {
             .name("weir-reader".to_owned())
             .spawn(move || reader.run())
             .map_err(StartError::Thread)?;
-        Ok(Self { shared, waker, reader: Some(reader), exporters, senders, ledger, admin })
+        Ok(Self {
+            shared,
+            waker,
+            reader: Some(reader),
+            exporters,
+            senders,
+            ledger,
+            version: Mutex::new(0),
+            admin,
+        })
     }
 
     /// Puts a plan in force. Exporters that did not change go on undisturbed; one whose
     /// destination changed takes its queue there; the queue of one that is gone is shed.
+    ///
+    /// When this returns the reader goes by the plan: whatever enters the ring from now on is
+    /// treated by it.
     pub fn apply(&self, plan: Plan) {
         let Plan { captures, exporters } = plan;
+        let mut version = lock(&self.version);
+        *version += 1;
         let exporters = self.exporters.apply(exporters, &self.senders);
-        self.shared.active.store(Arc::new(Active { captures, exporters }));
+        self.shared.active.store(Arc::new(Active { version: *version, captures, exporters }));
         self.waker.wake();
+        while !self.is_finished() && self.shared.plan_taken.load(Ordering::Acquire) < *version {
+            std::thread::sleep(LOOK);
+        }
     }
 
     /// Everything that was counted, at this moment.

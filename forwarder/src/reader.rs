@@ -41,6 +41,8 @@ pub(crate) struct Shared {
     pub(crate) book: Mutex<Book>,
     /// Drains that found the ring empty, for those who wait for that.
     pub(crate) empty_drains: AtomicU64,
+    /// Version of the plan that the reader goes by.
+    pub(crate) plan_taken: AtomicU64,
     /// Read what is there, end all connections, stop.
     pub(crate) finish: AtomicBool,
     /// Nobody reads any more.
@@ -118,6 +120,7 @@ impl Reader {
         let mut book = lock(&self.shared.book);
         self.pipeline.apply(&current, &mut book, WallClock::monotonic_ns());
         drop(book);
+        self.shared.plan_taken.store(current.version, Ordering::Release);
         *active = Some(current);
     }
 

@@ -29,6 +29,8 @@ use crate::{
 /// The plan as the reader carries it out.
 #[derive(Debug, Default)]
 pub(crate) struct Active {
+    /// Grows with each plan.
+    pub(crate) version: u64,
     pub(crate) captures: Vec<CapturePlan>,
     pub(crate) exporters: Vec<ActiveExporter>,
 }
