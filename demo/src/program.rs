@@ -62,7 +62,7 @@ impl Program {
             command.env("DATABASE_URL", database.url());
             // A deployment names its services; without it the name is that of the systemd unit
             // which somebody's shell runs in, or of the executable.
-            command.env("OTEL_SERVICE_NAME", name);
+            command.env("OTEL_SERVICE_NAME", name).env_remove("RUST_BACKTRACE");
             let process = Process::start(name, command, &logs)?;
             let ready = process.line(|line| line.contains(" ready on ")).await?;
             let address = ready.rsplit(' ').next().unwrap_or_default();
@@ -77,7 +77,7 @@ impl Program {
             service("gateway", ports.gateway, &[&rockets, &readings, calls]).await?;
 
         let mut command = Command::new(programs.join("space-driver"));
-        command.arg(address).arg(folder.join("driver.jsonl"));
+        command.arg(address).arg(folder.join("driver.jsonl")).env_remove("RUST_BACKTRACE");
         let driver = Process::start("space-driver", command, &logs)?;
         driver.line(|line| line == "warm").await?;
         let services = vec![gateway, telemetry, outerspace];

@@ -54,6 +54,9 @@ async fn interrupted() -> anyhow::Result<()> {
 async fn demo() -> anyhow::Result<()> {
     let out = PathBuf::from(OUT);
     anyhow::ensure!(Path::new(MANIFESTS).is_dir(), "run this in the root of the repository");
+    fs::create_dir_all(".cache").context("create .cache")?;
+    let lock = fs::File::create(".cache/demo.lock").context("create the lock")?;
+    lock.try_lock().context("lock .cache/demo.lock: is another demo running?")?;
     if out.exists() {
         fs::remove_dir_all(&out).with_context(|| format!("remove the last {OUT}"))?;
     }
