@@ -87,15 +87,15 @@ impl CollectCommand {
         mut out: impl Write + Send + 'static,
         style: Style,
     ) -> anyhow::Result<ExitCode> {
-        let existed = self.out_dir.exists();
-        fs::create_dir_all(&self.out_dir)
-            .with_context(|| format!("make the directory {}", self.out_dir.display()))?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
             .build()
             .context("start the runtime")?;
         let (receiver, signals) = runtime.block_on(self.listen())?;
+        let existed = self.out_dir.exists();
+        fs::create_dir_all(&self.out_dir)
+            .with_context(|| format!("make the directory {}", self.out_dir.display()))?;
         writeln!(out, "listening for OTLP/gRPC on {}", receiver.grpc_address())?;
         writeln!(out, "listening for OTLP/HTTP on {}", receiver.http_address())?;
         out.flush()?;

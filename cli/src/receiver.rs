@@ -111,12 +111,14 @@ impl Receiver {
             other: self.http_address,
             router: grpc::router(intake.clone(), limit),
             counters: intake.counters(),
+            requests: port::request_places(),
         };
         let http = port::Served {
             port: Port::Http,
             other: self.grpc_address,
             router: http::router(intake.clone(), limit),
             counters: intake.counters(),
+            requests: port::request_places(),
         };
         tokio::join!(
             grpc.serve(self.grpc, stop.clone(), GRACE),

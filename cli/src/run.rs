@@ -214,7 +214,7 @@ impl<W: Write> Running<'_, W> {
             }
             Ok(None) => {}
             Err(error) => {
-                tracing::error!("{error:#}; the last good plan stays in force");
+                tracing::error!("the last good plan stays in force: {error:#}");
             }
         }
         Ok(())

@@ -36,6 +36,10 @@ use super::{
 
 /// Connections that one port serves at a time; more wait in the listen queue.
 const MAX_CONNECTIONS: usize = 512;
+/// Requests that one port decodes at a time, which bounds its memory; more wait.
+const MAX_REQUESTS: usize = 32;
+/// How long a request may take, its wait for the disk included.
+const REQUEST_PATIENCE: Duration = Duration::from_mins(1);
 /// How long a connection may take to send its first byte, or a request's head.
 const HEAD_PATIENCE: Duration = Duration::from_secs(10);
 /// Pause after a failed accept: mostly "too many open files", which needs time to pass.
@@ -82,6 +86,8 @@ pub(super) struct Served {
     pub(super) other: SocketAddr,
     pub(super) router: Router,
     pub(super) counters: Arc<Counters>,
+    /// A place for each request that is decoded.
+    pub(super) requests: Arc<Semaphore>,
 }
 
 impl Served {
@@ -147,10 +153,17 @@ impl Served {
         request: Request<Incoming>,
         peer: IpAddr,
     ) -> Result<Response, Infallible> {
-        match self.misdirection(request.version(), request.headers(), peer) {
-            Some(refused) => Ok(refused),
-            None => self.router.call(request.map(Body::new)).await,
+        if let Some(refused) = self.misdirection(request.version(), request.headers(), peer) {
+            return Ok(refused);
         }
+        let format = Format::of(request.headers());
+        let answer = async {
+            let _place = self.requests.acquire().await;
+            self.router.call(request.map(Body::new)).await
+        };
+        tokio::time::timeout(REQUEST_PATIENCE, answer)
+            .await
+            .unwrap_or_else(|_elapsed| Ok(too_slow(self.port, format)))
     }
 
     /// The answer to a request of the other transport.
@@ -201,6 +214,20 @@ impl Served {
             _ => false,
         }
     }
+}
+
+/// Asks the sender to try again.
+fn too_slow(port: Port, format: Option<Format>) -> Response {
+    let message = "the request took too long; try again";
+    match port {
+        Port::Grpc => tonic::Status::unavailable(message).into_http::<Body>().into_response(),
+        Port::Http => refusal(StatusCode::SERVICE_UNAVAILABLE, format, message),
+    }
+}
+
+/// Places for the requests of one port.
+pub(super) fn request_places() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(MAX_REQUESTS))
 }
 
 fn is_grpc(headers: &HeaderMap) -> bool {

@@ -132,8 +132,10 @@ impl Machine {
     /// Ends the capture and delivers for at most `patience`. Also says whether everything was
     /// delivered.
     pub(super) fn end(self, patience: Duration) -> (LedgerSnapshot, bool) {
-        if let Err(error) = self.agent.set_selector(None) {
-            tracing::warn!(%error, "the hooks are detached only at the end of the process");
+        // Nobody is selected any more, so nothing new comes. The hooks stay until the ring is
+        // read: without them the agent forgets the processes that its records are about.
+        if let Err(error) = self.agent.set_selector(Some(Arc::new(Active::default()))) {
+            tracing::warn!(%error, "the capture goes on until the end of the process");
         }
         let delivered = self.forwarder.drain(patience);
         (self.forwarder.stop(), delivered)

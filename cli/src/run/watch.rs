@@ -30,7 +30,7 @@ impl Watch {
     /// file instead of writing to it.
     pub(super) fn start(named: &[PathBuf]) -> notify::Result<Self> {
         // One waiting note says as much as many.
-        let (note, changes) = mpsc::channel(1);
+        let (note, notes) = mpsc::channel(1);
         let mut watcher =
             notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
                 // Errors too (a directory that went away): to read again says what is wrong.
@@ -43,13 +43,25 @@ impl Watch {
         for directory in directories {
             watcher.watch(directory, RecursiveMode::NonRecursive)?;
         }
-        Ok(Self { changes, _watcher: watcher })
+        Ok(Self { changes: debounced(notes), _watcher: watcher })
     }
 
-    /// Waits for a change and until it is done.
+    /// Waits for a change that is done. Nothing is missed when the wait is given up.
     pub(super) async fn changed(&mut self) {
-        settled(&mut self.changes).await;
+        if self.changes.recv().await.is_none() {
+            std::future::pending::<()>().await; // the watcher is gone: nothing will change
+        }
     }
+}
+
+/// One note for each change that is done. A task of its own, so that whoever waits for it in a
+/// `select!` cannot lose a note half way.
+fn debounced(mut notes: mpsc::Receiver<()>) -> mpsc::Receiver<()> {
+    let (change, changes) = mpsc::channel(1);
+    tokio::spawn(
+        async move { while settled(&mut notes).await && change.send(()).await.is_ok() {} },
+    );
+    changes
 }
 
 fn directory_of(path: &Path) -> &Path {
@@ -62,17 +74,20 @@ fn directory_of(path: &Path) -> &Path {
     }
 }
 
-/// Waits for a note and then until none came for [`QUIET`], [`PATIENCE`] at most.
-async fn settled(changes: &mut mpsc::Receiver<()>) {
-    if changes.recv().await.is_none() {
-        std::future::pending::<()>().await; // the watcher is gone: nothing will change
+/// Waits for a note and then until none came for [`QUIET`], [`PATIENCE`] at most. False when
+/// none will come.
+async fn settled(notes: &mut mpsc::Receiver<()>) -> bool {
+    if notes.recv().await.is_none() {
+        return false;
     }
     let latest = Instant::now() + PATIENCE;
-    while timeout_at((Instant::now() + QUIET).min(latest), changes.recv()).await.is_ok() {
-        if Instant::now() >= latest {
-            return;
+    while Instant::now() < latest {
+        match timeout_at((Instant::now() + QUIET).min(latest), notes.recv()).await {
+            Ok(Some(())) => {}
+            Ok(None) | Err(_) => break,
         }
     }
+    true
 }
 
 #[cfg(test)]
@@ -83,7 +98,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn several_steps_are_one_change() {
-        let (note, mut changes) = mpsc::channel(1);
+        let (note, notes) = mpsc::channel(1);
+        let mut changes = debounced(notes);
         let started = Instant::now();
         let steps = async {
             for _ in 0..3 {
@@ -91,13 +107,15 @@ mod tests {
                 tokio::time::sleep(QUIET / 2).await;
             }
         };
-        tokio::join!(settled(&mut changes), steps);
+        tokio::join!(changes.recv(), steps);
         assert_eq!(started.elapsed(), QUIET * 2); // the last step is at one QUIET
+        assert!(changes.try_recv().is_err());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_place_without_rest_is_read_after_patience() {
-        let (note, mut changes) = mpsc::channel(1);
+        let (note, notes) = mpsc::channel(1);
+        let mut changes = debounced(notes);
         let started = Instant::now();
         let noise = async {
             loop {
@@ -106,10 +124,22 @@ mod tests {
             }
         };
         tokio::select! {
-            () = settled(&mut changes) => {}
+            change = changes.recv() => assert_eq!(change, Some(())),
             () = noise => {}
         }
         assert!(started.elapsed() <= PATIENCE + QUIET, "{:?}", started.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_that_is_given_up_loses_no_change() {
+        let (note, notes) = mpsc::channel(1);
+        let mut changes = debounced(notes);
+        note.send(()).await.unwrap();
+        for _ in 0..4 {
+            let given_up = tokio::time::timeout(QUIET / 8, changes.recv()).await;
+            assert!(given_up.is_err());
+        }
+        assert_eq!(changes.recv().await, Some(()));
     }
 
     /// Waits in real time: the kernel reports, no paused clock can stand in for it.
