@@ -21,6 +21,7 @@ use crate::{Duration, Quantity};
     status = "TrafficCaptureStatus",
     derive = "PartialEq",
     shortname = "tc",
+    shortname = "tcap",
     category = "weir",
     printcolumn(
         name = "Ready",

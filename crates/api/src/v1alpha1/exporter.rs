@@ -21,6 +21,7 @@ use crate::{Duration, Quantity};
     status = "ExporterStatus",
     derive = "PartialEq",
     shortname = "exp",
+    shortname = "wexp",
     category = "weir",
     printcolumn(
         name = "Ready",

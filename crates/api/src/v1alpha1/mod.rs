@@ -1,4 +1,7 @@
 //! Version `v1alpha1` of the three kinds.
+//!
+//! `tc` and `exp` are also short names of TidbCluster (pingcap.com) and of Argo Rollouts'
+//! Experiment, which come first where both are installed: hence the second ones.
 
 mod capture;
 mod exporter;

@@ -1,11 +1,10 @@
-//! Document → filter. Values compared with the same place become one automaton.
+//! Document → filter. Values compared with the same place become one search.
 
-use aho_corasick::AhoCorasick;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use regex::RegexBuilder;
 use weir_rrpair::{Direction, Timestamp, Uuid};
 
-use super::matcher::{Matcher, Subject};
+use super::matcher::{Matcher, Search, Subject};
 use super::{Expression, Filter, Sample, Test};
 use crate::document::{
     Criterion, Entry, Group, GroupOperator, KeyValue, MatchOperator, RuleDocument, SampleShare,
@@ -129,7 +128,7 @@ impl Level {
             MatchOperator::Contains if mergeable => merge(&mut self.contains, subject, value),
             MatchOperator::Equal if mergeable => merge(&mut self.equal, subject, value),
             MatchOperator::Contains => {
-                let matcher = contains(&subject, &[value]).ok_or(Fault::Regex)?;
+                let matcher = contains(&subject, vec![value]).ok_or(Fault::Regex)?;
                 self.push(*include, Test::Text(subject, matcher));
             }
             MatchOperator::Equal => {
@@ -162,7 +161,7 @@ impl Level {
             self.push(include, Test::Text(subject, matcher));
         }
         for (subject, values) in std::mem::take(&mut self.contains) {
-            let matcher = contains(&subject, &values).ok_or(CompileError::TooLarge)?;
+            let matcher = contains(&subject, values).ok_or(CompileError::TooLarge)?;
             self.push(include, Test::Text(subject, matcher));
         }
         Ok(match self.operator {
@@ -179,12 +178,14 @@ fn merge(sets: &mut Vec<(Subject, Vec<String>)>, subject: Subject, value: String
     }
 }
 
-fn contains(subject: &Subject, values: &[String]) -> Option<Matcher> {
-    AhoCorasick::builder()
-        .ascii_case_insensitive(subject.ignores_case())
-        .build(values)
-        .ok()
-        .map(|automaton| Matcher::Contains(Box::new(automaton)))
+fn contains(subject: &Subject, mut values: Vec<String>) -> Option<Matcher> {
+    let ignore_case = subject.ignores_case();
+    if ignore_case {
+        for value in &mut values {
+            value.make_ascii_lowercase();
+        }
+    }
+    Search::new(&values).map(|search| Matcher::Contains(search, ignore_case))
 }
 
 /// The place and value of a criterion that compares text, or else its test.

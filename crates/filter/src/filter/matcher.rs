@@ -1,6 +1,6 @@
 //! Where text comes from and how it is compared.
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, packed};
 use regex::Regex;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -31,9 +31,38 @@ pub(super) enum Subject {
 pub(super) enum Matcher {
     /// Any of these; the flag ignores ASCII case.
     Equal(Vec<String>, bool),
-    /// Any of these as a part. Boxed: the automaton is large.
-    Contains(Box<AhoCorasick>),
+    /// Any of these as a part; the flag ignores ASCII case, the values are then lower case.
+    Contains(Search, bool),
     Regex(Regex),
+}
+
+/// A search for several values at once.
+#[derive(Debug)]
+pub(super) enum Search {
+    /// Vectors of bytes at a time: a fifth of the automaton's time on short texts.
+    Packed(Box<packed::Searcher>),
+    /// Where that cannot be had: an empty value, very many, or a plain processor.
+    Automaton(Box<AhoCorasick>),
+}
+
+impl Search {
+    /// `None` when the values are too many to search for at once.
+    pub(super) fn new(values: &[String]) -> Option<Self> {
+        // The packed searcher has no answer for an empty value, which is part of every text.
+        if let Some(searcher) = packed::Searcher::new(values)
+            && !values.iter().any(String::is_empty)
+        {
+            return Some(Self::Packed(Box::new(searcher)));
+        }
+        AhoCorasick::new(values).ok().map(|automaton| Self::Automaton(Box::new(automaton)))
+    }
+
+    fn finds(&self, text: &str) -> bool {
+        match self {
+            Self::Packed(searcher) => searcher.find(text).is_some(),
+            Self::Automaton(automaton) => automaton.is_match(text),
+        }
+    }
 }
 
 impl Subject {
@@ -76,7 +105,11 @@ impl Matcher {
         match self {
             Self::Equal(values, false) => values.iter().any(|value| value == text),
             Self::Equal(values, true) => values.iter().any(|v| v.eq_ignore_ascii_case(text)),
-            Self::Contains(automaton) => automaton.is_match(text),
+            // Host names come in lower case but for the odd one.
+            Self::Contains(search, true) if text.bytes().any(|byte| byte.is_ascii_uppercase()) => {
+                search.finds(&text.to_ascii_lowercase())
+            }
+            Self::Contains(search, _) => search.finds(text),
             Self::Regex(regex) => regex.is_match(text),
         }
     }
