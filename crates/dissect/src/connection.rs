@@ -117,7 +117,8 @@ impl Connection {
             Stage::Opaque(mut opaque) => opaque.tell(sink),
             Stage::Joining(mut joining) => {
                 let exchanges = joining.vanished_until(run);
-                if exchanges > 0 {
+                let silent = joining.is_silent() && run == 0 && ingress_end | egress_end == 0;
+                if exchanges > 0 && !silent {
                     sink(Event::Lost { exchanges, reason: HoleReason::RingFull });
                 }
                 tell_joined(&mut joining, sink);

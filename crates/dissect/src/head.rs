@@ -5,7 +5,7 @@ pub(crate) mod kind;
 pub(crate) mod parse;
 pub(crate) mod scan;
 
-use std::fmt;
+use std::{fmt, ops::Range};
 
 /// HTTP version of a message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -29,6 +29,12 @@ impl Version {
 pub(crate) struct Span {
     pub(crate) start: u32,
     pub(crate) end: u32,
+}
+
+impl Span {
+    pub(crate) fn range(self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -75,7 +81,7 @@ impl FieldLines {
     }
 
     pub(crate) fn slice(&self, span: Span) -> &[u8] {
-        self.raw.get(span.start as usize..span.end as usize).unwrap_or_default()
+        self.raw.get(span.range()).unwrap_or_default()
     }
 
     pub(crate) fn held_bytes(&self) -> usize {

@@ -116,6 +116,11 @@ impl Joining {
         self.vanished[0].saturating_add(requests_between(last, i64::from(run), 0))
     }
 
+    /// No record came.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.last_run.is_none()
+    }
+
     /// Bytes that were not used.
     pub(crate) fn take_skipped(&mut self) -> u64 {
         self.drop_held();

@@ -1,12 +1,13 @@
 //! From an exchange to the record (contract §1.1, §1.2, §1.6–1.8).
 
 mod head;
+mod number;
 mod uuid;
 
 #[cfg(test)]
 mod tests;
 
-use std::{fmt::Write as _, net::IpAddr};
+use std::net::IpAddr;
 
 use serde_json::Value;
 use weir_rrpair::{
@@ -102,7 +103,7 @@ fn tags(
     let mut tags = StringMap(Vec::with_capacity(15));
     tags.push("captureMode", "eBPF");
     tags.push("source", "goproxy");
-    tags.push("sequence", sequence.to_string());
+    tags.push("sequence", number::decimal(sequence));
     tags.push(
         "proxyLocation",
         match origin.direction {
@@ -220,7 +221,7 @@ fn describe(
 fn netinfo(origin: &Origin, host: &str, bytes_sent: (u64, Option<u64>)) -> NetInfo {
     let peer = |(address, port): (IpAddr, u16), bytes_sent| Peer {
         established: origin.established,
-        ip_address: address.to_string(),
+        ip_address: ip_text(address),
         port: u64::from(port),
         bytes_sent,
         ..Peer::default()
@@ -239,13 +240,25 @@ fn netinfo(origin: &Origin, host: &str, bytes_sent: (u64, Option<u64>)) -> NetIn
 
 /// `host:port` of the server: by name if it has one.
 fn network_address(host: &str, (address, port): (IpAddr, u16)) -> String {
-    let mut text = String::with_capacity(host.len() + 6);
-    // Writing to a string cannot fail.
-    let _written = match (host, address) {
-        ("", IpAddr::V4(address)) => write!(text, "{address}:{port}"),
-        ("", IpAddr::V6(address)) => write!(text, "[{address}]:{port}"),
-        (name, _) if name.contains(':') => write!(text, "[{name}]:{port}"),
-        (name, _) => write!(text, "{name}:{port}"),
-    };
+    let mut text = String::with_capacity(host.len().max(15) + 8);
+    match (host, address) {
+        ("", IpAddr::V4(address)) => number::push_ipv4(&mut text, address),
+        ("", IpAddr::V6(address)) => text.extend(["[", &address.to_string(), "]"]),
+        (name, _) if name.contains(':') => text.extend(["[", name, "]"]),
+        (name, _) => text.push_str(name),
+    }
+    text.push(':');
+    number::push_decimal(&mut text, u64::from(port));
     text
+}
+
+fn ip_text(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => {
+            let mut text = String::with_capacity(15);
+            number::push_ipv4(&mut text, address);
+            text
+        }
+        IpAddr::V6(address) => address.to_string(),
+    }
 }

@@ -24,7 +24,8 @@ impl Http1 {
                 self.gap(direction, unseen, own_run, sink);
             }
         }
-        let vanished = requests_between(self.last_run, run, self.parity);
+        let silent = self.last_run < 0 && run == 0 && ends.iter().all(|(_, end)| *end == 0);
+        let vanished = if silent { 0 } else { requests_between(self.last_run, run, self.parity) };
         if run > self.last_run {
             for slot in &mut self.slots {
                 slot.lost.get_or_insert(HoleReason::RingFull);

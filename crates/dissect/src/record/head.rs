@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use weir_rrpair::{Fields, Text, header::canonical, text::lossless};
 
-use crate::head::{FieldLines, RequestHead, ResponseHead};
+use crate::head::{FieldLines, RequestHead, ResponseHead, Span};
 
 /// Parts of a request target, whichever form it has (RFC 9112 §3.2).
 pub(super) struct Target<'a> {
@@ -116,12 +116,20 @@ impl FieldLines {
 /// Field lines by canonical name. `rest` moves on as long as they give the raw bytes back.
 pub(super) fn fields(lines: &FieldLines, rest: &mut Option<Rest<'_>>) -> Fields {
     let mut fields = Fields(Vec::with_capacity(lines.len()));
-    for (name, value) in lines.iter() {
-        let name = match std::str::from_utf8(name) {
-            Ok(name) => canonical(name),
-            Err(_) => Text::Owned(lossless(name).0),
+    // One look at all bytes is cheaper than one at each part.
+    let text = std::str::from_utf8(lines.raw()).ok();
+    for field in &lines.fields {
+        let part = |span: Span| text.and_then(|text| text.get(span.range()));
+        let name = match part(field.name) {
+            Some(name) => canonical(name),
+            None => Text::Owned(lossless(lines.slice(field.name)).0),
         };
-        let (value, exact) = lossless(&unfolded(value));
+        let (value, exact) = match part(field.value) {
+            Some(value) if memchr::memchr(b'\n', value.as_bytes()).is_none() => {
+                (value.to_owned(), true)
+            }
+            _ => lossless(&unfolded(lines.slice(field.value))),
+        };
         for part in [name.as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
             Rest::expect(rest, part);
         }
@@ -139,7 +147,7 @@ pub(super) fn fields(lines: &FieldLines, rest: &mut Option<Rest<'_>>) -> Fields 
 /// A folded value in one line: every line end with the blanks around it is one space (RFC
 /// 9112 §5.2).
 fn unfolded(value: &[u8]) -> Cow<'_, [u8]> {
-    if memchr::memchr(b'\n', value).is_none() {
+    if !value.contains(&b'\n') {
         return Cow::Borrowed(value);
     }
     let lines: Vec<_> = value.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii).collect();

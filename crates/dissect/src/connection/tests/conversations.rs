@@ -277,6 +277,13 @@ fn a_head_over_the_limit_is_undecodable() {
 }
 
 #[test]
+fn a_connection_that_said_nothing_gives_nothing() {
+    for role in [Role::Server, Role::Client, Role::Unknown] {
+        assert_eq!(Tape::default().play(role), []);
+    }
+}
+
+#[test]
 fn a_missing_close_record_leaves_half_pairs() {
     let tape = Tape::default()
         .data(IN, "GET /1 HTTP/1.1\r\n\r\n")
