@@ -60,6 +60,11 @@ doc: ## Documentation, with its links checked
 test-unit: ## Tests that need no root (the demo's program needs PostgreSQL)
 	cargo test --locked --workspace --exclude weir-capture-ebpf
 
+.PHONY: manifests
+manifests: ## Are the manifests that we ship valid?
+	cargo build --locked -p weir-cli
+	for file in examples/*.yaml demo/manifests; do target/debug/weir run --dry-run -f $$file; done
+
 .PHONY: test-component
 test-component: ## Tests against real kernels, servers and collectors (root)
 	@hack/test-component.sh
