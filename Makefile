@@ -71,7 +71,11 @@ test-component: ## Tests against real kernels, servers and collectors (root)
 
 .PHONY: fuzz
 fuzz: ## Fuzz every target for S seconds each, 10 unless told (make fuzz S=600)
-	@hack/fuzz.sh $(S)
+	@hack/fuzz.sh -max_total_time=$(S)
+
+.PHONY: fuzz-smoke
+fuzz-smoke: ## Fuzz every target a little, the same inputs each time
+	@hack/fuzz.sh -runs=20000 -seed=1
 
 .PHONY: bench
 bench: ## What a capture costs, as ratios from one run (root)
