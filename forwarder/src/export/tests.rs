@@ -247,7 +247,7 @@ fn one_exporters_dead_receiver_does_not_delay_another() {
     let live = exporter("live", receiver.port, Transport::Grpc);
     let (mut kernel, forwarder) = start(plan(vec![dead, live]));
     let locations = exchanges(&mut kernel, 1, 50);
-    wait_for(&forwarder, |_| receiver.taken().len() == 50);
+    wait_for(&forwarder, |forwarder| forwarder.ledger().records().exported == 50);
     assert_eq!(receiver.locations(), locations);
     let ledger = forwarder.stop();
     ledger.check().unwrap();
