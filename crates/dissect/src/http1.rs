@@ -225,11 +225,12 @@ impl Http1 {
                 self.disturb(self.asking, run, None, sink);
             }
             Step::Refused { reason, before, tentative } => {
-                self.refuse(reason, before, tentative, sink);
                 if let Some(slot) = self.open_request() {
                     slot.request = Part::Absent;
                 }
                 self.disturb(self.asking, run, None, sink);
+                self.refuse(reason, tentative);
+                self.skip_refused(before, self.requests.skipped_as, sink);
             }
         }
         taken
@@ -275,11 +276,15 @@ impl Http1 {
                 self.disturb(self.asking.opposite(), run, None, sink);
             }
             Step::Refused { reason, before, tentative } => {
-                self.refuse(reason, before, tentative, sink);
                 if let Some(slot) = self.open_response() {
                     slot.response = Part::Absent;
                 }
                 self.disturb(self.asking.opposite(), run, None, sink);
+                self.refuse(reason, tentative);
+                let unpaired = self.pairing == Pairing::Off;
+                let counted_as =
+                    if unpaired { UndecodableReason::Unpaired } else { self.responses.skipped_as };
+                self.skip_refused(before, counted_as, sink);
             }
         }
         taken
@@ -415,21 +420,23 @@ impl Http1 {
         }
     }
 
-    /// What looked like a message is none.
-    fn refuse(&mut self, reason: UndecodableReason, before: u64, tentative: bool, sink: Sink<'_>) {
-        if tentative {
-            self.skip_bytes(before, UndecodableReason::Unaligned, sink);
-            return;
+    /// What looked like a message is none: where one had to be, this is not HTTP/1.
+    fn refuse(&mut self, reason: UndecodableReason, tentative: bool) {
+        if !tentative && !self.confirmed {
+            self.opaque = Some(match reason {
+                UndecodableReason::Malformed => UndecodableReason::UnknownProtocol,
+                known => known,
+            });
         }
-        if self.confirmed {
-            self.skip_bytes(before, reason, sink);
-            return;
+    }
+
+    /// Counts bytes that were taken for a head as those after them will be.
+    fn skip_refused(&mut self, bytes: u64, reason: UndecodableReason, sink: Sink<'_>) {
+        if self.opaque.is_some() {
+            self.left_bytes += bytes;
+        } else {
+            self.skip_bytes(bytes, reason, sink);
         }
-        self.left_bytes += before;
-        self.opaque = Some(match reason {
-            UndecodableReason::Malformed => UndecodableReason::UnknownProtocol,
-            known => known,
-        });
     }
 
     /// Counts bytes of no exchange. They are told together.

@@ -86,18 +86,22 @@ impl Joining {
         };
         let line_end = memchr::memchr(b'\n', bytes);
         let taken = line_end.map_or(bytes.len(), |end| end + 1);
-        let fits = held.bytes.len() + taken <= limits.max_head_bytes;
-        held.bytes.extend_from_slice(bytes.get(..taken).filter(|_| fits).unwrap_or_default());
+        if held.bytes.len() + taken > limits.max_head_bytes {
+            self.drop_held();
+            self.skip(bytes.len());
+            return (bytes.len(), Found::Nothing);
+        }
+        held.bytes.extend_from_slice(bytes.get(..taken).unwrap_or_default());
         if detect::is_tls_record(&held.bytes) {
             return (taken, Found::Opaque(UndecodableReason::Tls));
         }
         match judge(&held.bytes, line_end.is_some()) {
             Ok(Some(asking)) => (taken, self.found(asking)),
-            Ok(None) if fits => (taken, Found::Nothing),
-            Err(UndecodableReason::Http2) => (taken, Found::Opaque(UndecodableReason::Http2)),
-            Ok(None) | Err(_) => {
+            Ok(None) => (taken, Found::Nothing),
+            Err(reason @ UndecodableReason::Http2) => (taken, Found::Opaque(reason)),
+            Err(_) => {
                 self.drop_held();
-                self.skip(bytes.len() - if fits { taken } else { 0 });
+                self.skip(bytes.len() - taken);
                 (bytes.len(), Found::Nothing)
             }
         }
@@ -173,20 +177,20 @@ impl Joining {
 /// # Errors
 /// It begins with neither.
 fn judge(first: &[u8], complete_line: bool) -> Result<Option<bool>, UndecodableReason> {
-    let request = RequestHead::start(first);
-    let response = ResponseHead::start(first);
-    if complete_line {
-        let line = first.strip_suffix(b"\n").unwrap_or(first);
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        if ResponseHead::check_line(line).is_ok() {
-            return Ok(Some(false));
-        }
-        return RequestHead::check_line(line).map(|()| Some(true));
+    let (request, response) = (RequestHead::start(first), ResponseHead::start(first));
+    if let (Start::Impossible(reason), Start::Impossible(_)) = (request, response) {
+        return if detect::may_be_tls_record(first) { Ok(None) } else { Err(reason) };
     }
-    match (request, response) {
-        (Start::Impossible(reason), Start::Impossible(_)) if !detect::may_be_tls_record(first) => {
-            Err(reason)
-        }
-        _ => Ok(None),
+    if !complete_line {
+        return Ok(None);
     }
+    let line = first.strip_suffix(b"\n").unwrap_or(first);
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    if ResponseHead::check_line(line).is_ok() {
+        return Ok(Some(false));
+    }
+    if let Start::Impossible(reason) = request {
+        return Err(reason);
+    }
+    RequestHead::check_line(line).map(|()| Some(true))
 }

@@ -90,7 +90,13 @@ impl Http1 {
                         Part::Broken(message, lost.unwrap_or_else(|| ending.inside_request()))
                     }
                 }
-                Err(_bytes) => Part::Absent,
+                Err(_bytes) => {
+                    // Nobody saw the connection end, so the rest of it may just be unseen.
+                    if ending == Ending::Unfinished {
+                        slot.lost.get_or_insert(HoleReason::Unseen);
+                    }
+                    Part::Absent
+                }
             };
         }
         self.skip_bytes(bytes, UndecodableReason::IncompleteHead, sink);

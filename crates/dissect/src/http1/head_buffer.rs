@@ -51,12 +51,14 @@ impl HeadBuffer {
     ) -> Result<Option<Complete<Head>>, UndecodableReason> {
         let end = self.scanner.find(bytes);
         let taken = end.unwrap_or(bytes.len());
-        let piece = bytes.get(..taken).unwrap_or_default();
+        // What lies beyond the limit is not looked at, however it is cut.
+        let room = max_head_bytes.saturating_sub(self.bytes.len());
+        let piece = bytes.get(..taken.min(room)).unwrap_or_default();
         self.check_start::<Head>(piece)?;
-        if end.is_none() || self.bytes.len() + taken > max_head_bytes {
+        if end.is_none() || taken > room {
             self.check_line::<Head>(piece)?;
         }
-        if self.bytes.len() + taken > max_head_bytes {
+        if taken > room {
             return Err(UndecodableReason::HeadTooLarge);
         }
         if end.is_none() {

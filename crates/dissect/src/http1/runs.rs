@@ -169,16 +169,17 @@ impl Http1 {
 
     /// Takes what its streams hold of a slot that ends now.
     fn give_up(&mut self, slot: &mut Slot, sink: Sink<'_>) {
-        let reason = slot.lost.unwrap_or(HoleReason::RingFull);
         if slot.request.is_open() {
-            let (part, bytes) = broken(self.requests.abandon(), HalfReason::RequestLost(reason));
-            self.requests.lost_by = Some(reason);
+            let why = slot.lost.map_or(HalfReason::Unpaired, HalfReason::RequestLost);
+            let (part, bytes) = broken(self.requests.abandon(), why);
+            self.requests.lost_by = slot.lost.or(self.requests.lost_by);
             self.skip_bytes(bytes, UndecodableReason::Unaligned, sink);
             slot.request = part;
         }
         if slot.response.is_open() {
-            let (part, bytes) = broken(self.responses.abandon(), HalfReason::ResponseLost(reason));
-            self.responses.lost_by = Some(reason);
+            let why = slot.lost.map_or(HalfReason::Unpaired, HalfReason::ResponseLost);
+            let (part, bytes) = broken(self.responses.abandon(), why);
+            self.responses.lost_by = slot.lost.or(self.responses.lost_by);
             self.skip_bytes(bytes, UndecodableReason::Unaligned, sink);
             slot.response = part;
         }

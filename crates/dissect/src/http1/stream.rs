@@ -201,9 +201,7 @@ impl<Head: HeadKind> Stream<Head> {
             Ok(Some(complete)) => complete,
             Err(reason) => {
                 self.state = State::Seeking;
-                if !tentative {
-                    self.skipped_as = reason;
-                }
+                self.skipped_as = if tentative { UndecodableReason::Unaligned } else { reason };
                 return (0, Step::Refused { reason, before, tentative });
             }
         };

@@ -7,7 +7,7 @@ use super::{
     conversations::SAMPLES,
     tape::{IN, OUT, Payload, Tape, transcript},
 };
-use crate::Event;
+use crate::{Event, Limits, UndecodableReason};
 
 /// Undecodable bytes are summed up: their portions are no promise.
 fn normal(events: Vec<Event>) -> Vec<Event> {
@@ -69,6 +69,19 @@ fn every_single_cut_of_every_sample_is_invisible() {
                 assert_eq!(normal(pieces.play(role)), expect, "{name}, cut at {at}");
             }
         }
+    }
+}
+
+/// Found by fuzzing: the start line ends behind the limit.
+#[test]
+fn a_head_over_the_limit_is_refused_for_one_reason_however_it_is_cut() {
+    let limits = Limits { max_head_bytes: 50, ..Limits::default() };
+    let whole = Tape::default().data(IN, format!("GET {}\nrest", "x".repeat(100)));
+    let expect = normal(whole.play_within(Role::Server, limits));
+    assert_eq!(expect[0], Event::Opaque { reason: UndecodableReason::HeadTooLarge });
+    for piece_bytes in 1..100 {
+        let pieces = cut(&whole, |_| piece_bytes).play_within(Role::Server, limits);
+        assert_eq!(normal(pieces), expect, "pieces of {piece_bytes}");
     }
 }
 

@@ -276,6 +276,21 @@ fn a_head_over_the_limit_is_undecodable() {
     insta::assert_snapshot!(transcript(&tape.play_within(Role::Server, limits)));
 }
 
+/// Found by fuzzing.
+#[test]
+fn a_late_head_that_never_ends_is_no_loss() {
+    let tape = Tape::default()
+        .data(IN, "rest")
+        .data(OUT, "GET / HTTP/1.1\r\nX: 1")
+        .data(IN, "what")
+        .data(OUT, "ever\n")
+        .data(OUT, "it is\n");
+    insta::assert_snapshot!(transcript(&tape.play(Role::Unknown)), @r"
+    Undecodable { bytes: 4, reason: JoinedLate }
+    Undecodable { bytes: 35, reason: Unaligned }
+    ");
+}
+
 #[test]
 fn a_connection_that_said_nothing_gives_nothing() {
     for role in [Role::Server, Role::Client, Role::Unknown] {
