@@ -217,9 +217,11 @@ impl Losses {
                 for Counters(value) in values.iter() {
                     sum.records += value.records;
                     sum.bytes += value.bytes;
-                    sum.exchanges += value.exchanges;
+                    // One processor's share may be negative, and for a moment the sum.
+                    sum.exchanges = sum.exchanges.wrapping_add(value.exchanges);
                 }
             }
+            sum.exchanges = u64::try_from(sum.exchanges.cast_signed()).unwrap_or(0);
             sum
         })
     }

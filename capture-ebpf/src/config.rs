@@ -19,6 +19,10 @@ static CONFIG: Config = Config {
     net_inum: 0,
     copied_seq: 0,
     write_seq: 0,
+    rcv_nxt: 0,
+    bytes_received: 0,
+    snd_una: 0,
+    bytes_acked: 0,
     task_files: 0,
     files_fdt: 0,
     fdtable_fd: 0,
@@ -30,7 +34,6 @@ static CONFIG: Config = Config {
     task_pid: 0,
     task_signal: 0,
     signal_live: 0,
-    reserved: 0,
 };
 
 /// One field of [`CONFIG`].

@@ -26,6 +26,16 @@ pub static TARGET_EPOCH: Array<u32> = Array::with_max_entries(1, 0);
 #[map]
 pub static LOSSES: PerCpuArray<LossCounter> = PerCpuArray::with_max_entries(Loss::COUNT, 0);
 
+/// Corrects the exchanges that are lost for `reason`. The change may be negative, and so may
+/// one processor's share: only the sum over all of them means something.
+#[inline(always)]
+pub fn lose_exchanges(reason: Loss, change: i64) {
+    if let Some(slot) = LOSSES.get_ptr_mut(reason as u32) {
+        // SAFETY: as in `lose`.
+        unsafe { (*slot).exchanges = (*slot).exchanges.wrapping_add(change as u64) };
+    }
+}
+
 /// Counts one lost record.
 #[inline(always)]
 pub fn lose(reason: Loss, bytes: u64, exchanges: u64) {

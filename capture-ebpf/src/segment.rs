@@ -14,7 +14,7 @@ use crate::{
     buffers::{self, Buffer},
     config::config,
     emit,
-    maps::{TARGET_EPOCH, TARGETS, lose},
+    maps::{TARGET_EPOCH, TARGETS, lose, lose_exchanges},
     process,
     socket::{self, Kind, Sequences, Sock},
     state::{ByAddress, InSocket, State, Store},
@@ -169,7 +169,7 @@ pub fn after_syscall(registers: *const Registers, result: i64) {
         Sequences::UNKNOWN
     };
     if matches!(number, arch::RECVMMSG | arch::SENDMMSG) {
-        let messages = Messages { state, sock, vector: second, tgid, direction };
+        let messages = Messages { state, sock, vector: second, tgid, length: 0, direction };
         each_message(messages, result as u32, sequences);
         return;
     }
@@ -199,6 +199,8 @@ struct Messages {
     sock: u64,
     vector: u64,
     tgid: u32,
+    /// Bytes of all messages, once they are added up.
+    length: u32,
     direction: Direction,
 }
 
@@ -212,6 +214,11 @@ fn each_message(mut messages: Messages, count: u32, sequences: Sequences) {
     // SAFETY: `messages` outlives the loop; the state is a map value.
     unsafe {
         let first = (*messages.state).connection == 0;
+        if first && sequences.known && (*messages.state).role == Role::Unknown as u8 {
+            bpf_loop(count, add_length as *mut core::ffi::c_void, (&raw mut messages).cast(), 0);
+            let Messages { sock, direction, length, .. } = messages;
+            (*messages.state).role = socket::role_at_first_bytes(sock, direction, length) as u8;
+        }
         bpf_loop(count, one_message as *mut core::ffi::c_void, (&raw mut messages).cast(), 0);
         if sequences.known {
             let ingress = matches!(messages.direction, Direction::Ingress);
@@ -223,6 +230,15 @@ fn each_message(mut messages: Messages, count: u32, sequences: Sequences) {
             }
         }
     }
+}
+
+#[inline(never)]
+extern "C" fn add_length(index: u64, messages: *mut Messages) -> i64 {
+    // SAFETY: `each_message` lends its own `Messages`, alone.
+    let messages = unsafe { &mut *messages };
+    let (_, length) = buffers::received(messages.vector, index);
+    messages.length += length;
+    0
 }
 
 #[inline(never)]
@@ -261,6 +277,12 @@ fn record(state: &mut State, call: &Call) {
     let direction = call.direction as u8;
     let mut unseen = 0;
     if state.connection == 0 {
+        if state.role == Role::Unknown as u8 && call.sequences.known {
+            // SAFETY: the socket has sequence numbers, so it is TCP.
+            let role =
+                unsafe { socket::role_at_first_bytes(call.sock, call.direction, call.length) };
+            state.role = role as u8;
+        }
         begin(state, direction, time_ns);
     } else {
         if call.sequences.known {
@@ -307,6 +329,7 @@ fn record(state: &mut State, call: &Call) {
     if state.announced == 0 {
         if !emit::open(&header, info(state, call)) {
             lose(Loss::RingFull, u64::from(call.length), 0);
+            count_untold(state);
             return;
         }
         state.announced = 1;
@@ -319,7 +342,25 @@ fn record(state: &mut State, call: &Call) {
         header.position += u64::from(unseen);
     }
     if buffers::copy(&header, call.buffer, call.length, config!(call_limit_bytes)) || seen {
-        state.reported_run = state.run;
+        state.told = exchanges(state);
+    }
+    count_untold(state);
+}
+
+/// Exchanges so far: runs alternate, and run 0 asks, so every even one begins an exchange.
+#[inline(always)]
+fn exchanges(state: &State) -> u32 {
+    state.run / 2 + 1
+}
+
+/// Keeps the loss counters in step with what the reader cannot know yet. The next record that
+/// it sees tells it of all before.
+#[inline(always)]
+fn count_untold(state: &mut State) {
+    let untold = exchanges(state) - state.told;
+    if untold != state.untold {
+        lose_exchanges(Loss::RingFull, i64::from(untold) - i64::from(state.untold));
+        state.untold = untold;
     }
 }
 
@@ -390,10 +431,6 @@ fn end(state: &mut State) {
     if state.connection == 0 {
         return;
     }
-    if state.announced == 0 {
-        lose(Loss::CloseUnreported, 0, u64::from(state.run / 2 + 1));
-        return;
-    }
     let header = RecordHeader {
         connection: state.connection,
         // SAFETY: a helper without arguments.
@@ -407,9 +444,13 @@ fn end(state: &mut State) {
         reason: 0,
         reserved: 0,
     };
-    if !emit::close(&header, state.ingress) {
-        // Runs alternate, and run 0 asks: every even one begins an exchange.
-        let exchanges = state.run / 2 - state.reported_run / 2;
-        lose(Loss::CloseUnreported, 0, u64::from(exchanges));
+    let reported = state.announced != 0 && emit::close(&header, state.ingress);
+    let untold = state.untold;
+    if untold != 0 {
+        lose_exchanges(Loss::RingFull, -i64::from(untold));
+        state.untold = 0;
+    }
+    if !reported {
+        lose(Loss::CloseUnreported, 0, u64::from(untold));
     }
 }

@@ -3,6 +3,8 @@
 
 use aya_ebpf::helpers::generated::{bpf_probe_read_kernel, bpf_skc_to_tcp_sock};
 
+use weir_abi::{Direction, Role};
+
 use crate::config::config;
 
 /// `struct sock`
@@ -84,6 +86,43 @@ pub unsafe fn walked_sequences(sock: u64) -> Sequences {
             ingress: read(sock + u64::from(config!(copied_seq))),
             egress: read(sock + u64::from(config!(write_seq))),
         }
+    }
+}
+
+/// Who opened the connection, when the call that moved these bytes was the first on it:
+/// then nothing before them is missing, and order alone pairs requests with responses. Needs
+/// no hook at the handshake, so untargeted connections pay nothing. [`Role::Unknown`] when
+/// bytes went before.
+///
+/// # Safety
+/// `sock` is a TCP socket; unreadable memory reads as zero.
+#[inline(always)]
+pub unsafe fn role_at_first_bytes(sock: u64, direction: Direction, length: u32) -> Role {
+    // SAFETY: plain numbers.
+    let (consumed, produced) = unsafe {
+        let received: u64 = read(sock + u64::from(config!(bytes_received)));
+        let receive_next: u32 = read(sock + u64::from(config!(rcv_nxt)));
+        let copied: u32 = read(sock + u64::from(config!(copied_seq)));
+        let acked: u64 = read(sock + u64::from(config!(bytes_acked)));
+        let unacked: u32 = read(sock + u64::from(config!(snd_una)));
+        let written: u32 = read(sock + u64::from(config!(write_seq)));
+        (
+            received.wrapping_sub(u64::from(receive_next.wrapping_sub(copied))),
+            acked.wrapping_add(u64::from(written.wrapping_sub(unacked))),
+        )
+    };
+    let (ingress, egress) = match direction {
+        Direction::Ingress => (u64::from(length), 0),
+        Direction::Egress => (0, u64::from(length)),
+    };
+    if consumed != ingress {
+        return Role::Unknown;
+    }
+    // The acknowledgement of one's own SYN counts as a byte (tcp_snd_una_update).
+    match produced.wrapping_sub(egress) {
+        0 => Role::Server,
+        1 => Role::Client,
+        _ => Role::Unknown,
     }
 }
 

@@ -27,8 +27,10 @@ pub struct State {
     pub egress_seq: u32,
     /// Ordinal of the current run of calls in one direction.
     pub run: u32,
-    /// Run of the last record that the reader can see.
-    pub reported_run: u32,
+    /// Exchanges up to the last record that the reader can see.
+    pub told: u32,
+    /// Exchanges after it, as they stand in the loss counters.
+    pub untold: u32,
     /// Process last found to be a target, at epoch `epoch`.
     pub tgid: u32,
     pub epoch: u32,
@@ -42,7 +44,7 @@ pub struct State {
     pub announced: u8,
     /// The kernel's own sequence numbers count (plain TCP).
     pub sequenced: u8,
-    pub reserved: [u8; 7],
+    pub reserved: [u8; 3],
 }
 
 impl State {
@@ -54,7 +56,8 @@ impl State {
         ingress_seq: 0,
         egress_seq: 0,
         run: 0,
-        reported_run: 0,
+        told: 0,
+        untold: 0,
         tgid: 0,
         epoch: 0,
         vector: 0,
@@ -64,7 +67,7 @@ impl State {
         role: Role::Unknown as u8,
         announced: 0,
         sequenced: 0,
-        reserved: [0; 7],
+        reserved: [0; 3],
     };
 }
 

@@ -36,6 +36,14 @@ pub struct Config {
     pub copied_seq: u32,
     /// `tcp_sock.write_seq`
     pub write_seq: u32,
+    /// `tcp_sock.rcv_nxt`
+    pub rcv_nxt: u32,
+    /// `tcp_sock.bytes_received`
+    pub bytes_received: u32,
+    /// `tcp_sock.snd_una`
+    pub snd_una: u32,
+    /// `tcp_sock.bytes_acked`
+    pub bytes_acked: u32,
     /// `task_struct.files`
     pub task_files: u32,
     /// `files_struct.fdt`
@@ -58,7 +66,6 @@ pub struct Config {
     pub task_signal: u32,
     /// `signal_struct.live`
     pub signal_live: u32,
-    pub reserved: u32,
 }
 
-const _: () = assert!(size_of::<Config>() == 104);
+const _: () = assert!(size_of::<Config>() == 116);

@@ -4,7 +4,9 @@
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Loss {
-    /// The segment ring had no room: the reader is too slow.
+    /// The segment ring had no room: the reader is too slow. `exchanges` has those after the
+    /// last record of each connection that is still open; a later record takes them out again,
+    /// since its run ordinal tells of them.
     RingFull = 0,
     /// A buffer could not be read.
     ReadFault = 1,
