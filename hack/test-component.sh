@@ -18,6 +18,6 @@ if [ "${1:-}" = open ]; then
         --test syscalls --test faults -- --ignored --test-threads=1
     exit
 fi
-cargo test --locked -p weir-e2e --test harness --test receivers --test delivery --test faults -- \
+cargo test --locked -p weir-e2e --test receivers --test delivery --test faults -- \
     --ignored --test-threads=1 \
     --skip hooks_are_attached_only_while_a_capture_lives --skip its_own_traffic_is_never_captured
