@@ -9,7 +9,7 @@ use weir_filter::RuleDocument;
 use crate::{Endpoint, SecretText, Selector, Transport};
 
 /// Names an object across namespaces.
-#[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct ObjectKey {
     pub namespace: String,
     pub name: String,
