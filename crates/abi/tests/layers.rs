@@ -13,13 +13,14 @@ mod tests {
     use serde_json::Value;
 
     /// Crates of the workspace that a crate may link; `None` is no restriction.
-    const MAY_LINK: [(&str, Option<&[&str]>); 13] = [
+    const MAY_LINK: [(&str, Option<&[&str]>); 14] = [
         ("weir-abi", Some(&[])),
         ("weir-rrpair", Some(&[])),
         ("weir-api", Some(&[])),
         ("weir-dissect", Some(&["weir-abi", "weir-rrpair"])),
         ("weir-filter", Some(&["weir-rrpair"])),
         ("weir-plan", Some(&["weir-api", "weir-filter", "weir-rrpair"])),
+        ("weir-replay", Some(&["weir-rrpair"])),
         ("weir-capture-ebpf", Some(&["weir-abi"])),
         ("weir-capture-agent", Some(&["weir-abi"])),
         (
@@ -35,8 +36,15 @@ mod tests {
     ];
 
     /// No task, socket, file, client or clock: bytes and times come in as arguments.
-    const PURE: [&str; 6] =
-        ["weir-abi", "weir-api", "weir-dissect", "weir-filter", "weir-plan", "weir-rrpair"];
+    const PURE: [&str; 7] = [
+        "weir-abi",
+        "weir-api",
+        "weir-dissect",
+        "weir-filter",
+        "weir-plan",
+        "weir-replay",
+        "weir-rrpair",
+    ];
 
     /// Who may name a crate (or a family of crates, with a `*`) among its dependencies.
     const ONLY: [(&str, &[&str]); 5] = [

@@ -1,0 +1,11 @@
+//! Records as requests that can be sent again and as answers that can be given again: writing
+//! them byte for byte, reading HTTP/1, and where a request goes instead.
+//!
+//! Pure: bytes come in as arguments.
+
+pub mod coding;
+pub mod condition;
+pub mod head;
+pub mod message;
+pub mod target;
+pub mod wire;
