@@ -73,6 +73,17 @@ test-component: ## Tests against real kernels, servers and collectors (root)
 test-component-open: ## Component tests that do not pass yet: completeness, overload, syscalls (root)
 	@hack/test-component.sh open
 
+.PHONY: cluster
+cluster: ## A Kubernetes cluster of one node without Docker, for tests (root); prints its kubeconfig
+	@hack/setup.sh cluster
+	as_root=$$(hack/as-root.sh)
+	$$as_root e2e/cluster/cluster.sh up
+
+.PHONY: cluster-down
+cluster-down: ## End exactly what `make cluster` started
+	@as_root=$$(hack/as-root.sh)
+	$$as_root e2e/cluster/cluster.sh down
+
 .PHONY: fuzz
 fuzz: ## Fuzz every target for S seconds each, 10 unless told (make fuzz S=600)
 	@hack/fuzz.sh -max_total_time=$(S)

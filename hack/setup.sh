@@ -4,6 +4,7 @@
 #   hack/setup.sh build    to build Weir: a compiler for the kernel side, and its linker
 #   hack/setup.sh demo     the same and a PostgreSQL server
 #   hack/setup.sh test     the same and the servers, load generators and tools of the tests
+#   hack/setup.sh cluster  only what a native Kubernetes cluster runs on (make cluster)
 #
 # On Debian and its kin missing packages come from apt; no service of theirs is started.
 # Elsewhere the script names what is missing.
@@ -17,7 +18,7 @@ CARGO_FUZZ=0.13.2
 LLVM=/usr/lib/llvm-22
 
 level=${1:-test}
-case $level in build | demo | test) ;; *) fail "usage: hack/setup.sh build|demo|test" ;; esac
+case $level in build | demo | test | cluster) ;; *) fail "usage: hack/setup.sh build|demo|test|cluster" ;; esac
 
 command -v cargo >/dev/null || fail "no cargo: install Rust by rustup, https://rustup.rs"
 command -v rustup >/dev/null || fail "no rustup: a second toolchain is needed for the kernel side"
@@ -145,6 +146,25 @@ tools() {
     cargo clippy --version >/dev/null 2>&1 || rustup component add clippy
 }
 
+cluster() {
+    need containerd containerd
+    need runc runc
+    need nft nftables
+    need conntrack conntrack
+    need socat socat
+    need openssl openssl
+    need python3 python3
+    need cc build-essential
+    [ -x /usr/lib/cni/bridge ] || packages containernetworking-plugins
+    command -v go >/dev/null ||
+        fail "no go: Kubernetes is built from Go modules; install Go 1.25 or newer"
+}
+
+if [ "$level" = cluster ]; then
+    without_services cluster
+    echo "ready: $level"
+    exit 0
+fi
 ebpf_toolchain
 bpf_linker
 [ "$level" = build ] || postgresql
