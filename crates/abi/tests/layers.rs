@@ -22,10 +22,18 @@ mod tests {
         ("weir-plan", Some(&["weir-api", "weir-filter", "weir-rrpair"])),
         ("weir-replay", Some(&["weir-rrpair"])),
         ("weir-capture-ebpf", Some(&["weir-abi"])),
-        ("weir-capture-agent", Some(&["weir-abi"])),
+        ("weir-link", Some(&["weir-abi"])),
+        ("weir-capture-agent", Some(&["weir-abi", "weir-link"])),
         (
             "weir-forwarder",
-            Some(&["weir-abi", "weir-dissect", "weir-filter", "weir-plan", "weir-rrpair"]),
+            Some(&[
+                "weir-abi",
+                "weir-dissect",
+                "weir-filter",
+                "weir-link",
+                "weir-plan",
+                "weir-rrpair",
+            ]),
         ),
         ("weir-operator", Some(&["weir-api", "weir-plan"])),
         // The one binary that runs agent and forwarder together.
