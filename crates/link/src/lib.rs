@@ -7,6 +7,7 @@
 //! processes, always before the kernel side is told to capture them. Either side may end the
 //! connection at any time, and both begin anew then.
 
+pub mod cgroup;
 mod message;
 mod socket;
 
