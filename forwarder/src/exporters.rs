@@ -97,7 +97,7 @@ impl Exporters {
         let filter = match (&plan.filter, &old) {
             (rule, Some(old)) if *rule == old.plan.filter => old.filter.clone(),
             (None, _) => None,
-            (Some(rule), _) => match Filter::compile(rule) {
+            (Some(rule), _) => match Filter::new(rule) {
                 Ok(filter) => Some(Arc::new(filter)),
                 Err(error) => {
                     // The plan's rules compile; without its filter nothing may be sent.

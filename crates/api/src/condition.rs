@@ -52,8 +52,8 @@ pub mod reason {
     pub const INVALID_ENDPOINT: &str = "InvalidEndpoint";
     /// A filter rule that does not ship with this version.
     pub const FILTER_RULE_NOT_FOUND: &str = "FilterRuleNotFound";
-    /// Filter expressions, which this version cannot evaluate.
-    pub const FILTER_UNSUPPORTED: &str = "FilterUnsupported";
+    /// A filter expression that does not compile or does not fit a record.
+    pub const INVALID_FILTER: &str = "InvalidFilter";
     /// A redaction policy that this version cannot apply: nothing leaves unredacted.
     pub const DLP_UNSUPPORTED: &str = "DlpUnsupported";
     /// `enforce` outside the operator's namespace.

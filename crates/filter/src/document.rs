@@ -103,7 +103,13 @@ pub enum Criterion {
     Sample(SampleShare),
     HttpReqXPath(Value),
     HttpReqSoapXPath(Value),
-    ReqFilter(Value),
+    /// A place of the request: the member at a dotted path of its JSON body (`json`), a
+    /// header or a query parameter.
+    ReqFilter(RequestFilter),
+    /// Session of the pair. Not part of the reference's JSON; its query language has it.
+    Session(String),
+    /// Member at a dotted path of the JSON response body. As `session`.
+    ResponseJson(KeyValue),
     SnapshotId(Value),
 }
 
@@ -113,6 +119,17 @@ pub enum Criterion {
 pub struct KeyValue {
     pub key: String,
     pub value: String,
+}
+
+/// A place of the request by its kind.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct RequestFilter {
+    pub key: String,
+    pub value: String,
+    /// `json`, `header` or `query`.
+    #[serde(rename = "type")]
+    pub kind: String,
 }
 
 /// A span of record times, RFC 3339; an end that is missing is open.
@@ -161,6 +178,8 @@ impl Criterion {
             Self::HttpReqSoapXPath(_) => "httpReqSoapXPath",
             Self::ReqFilter(_) => "reqFilter",
             Self::SnapshotId(_) => "snapshotId",
+            Self::Session(_) => "session",
+            Self::ResponseJson(_) => "responseJson",
         }
     }
 }

@@ -7,12 +7,15 @@ mod sample;
 #[cfg(test)]
 mod tests;
 
+use serde::{Deserialize, Serialize};
 use weir_rrpair::{Direction, RrPair, Timestamp, Uuid};
 
+pub(crate) use compile::regex;
 pub use compile::{CompileError, Fault};
 pub use sample::{NoShare, Sample};
 
 use crate::RuleDocument;
+use crate::cel::{self, ExpressionError, Expressions};
 use matcher::{Matcher, Subject};
 
 /// Names that [`Filter::named`] knows.
@@ -21,11 +24,36 @@ pub const NAMED_RULES: [&str; 1] = ["standard"];
 /// Source of the rule `standard`.
 const STANDARD: &str = include_str!("../rules/standard.json");
 
-/// A compiled rule. Compare rules by their documents.
+/// What a filter is made from, as plans carry it.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum FilterSource {
+    /// A rule of the reference format.
+    Rule(RuleDocument),
+    /// CEL.
+    Expressions(Expressions),
+}
+
+/// Why a filter cannot be run.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum FilterError {
+    #[error(transparent)]
+    Rule(#[from] CompileError),
+    #[error(transparent)]
+    Expressions(#[from] ExpressionError),
+}
+
+/// A compiled filter. Compare filters by their sources.
 #[derive(Debug)]
 pub struct Filter {
     id: String,
-    root: Expression,
+    root: Root,
+}
+
+#[derive(Debug)]
+enum Root {
+    Rule(Expression),
+    Expressions(cel::Compiled),
 }
 
 /// A name that no rule has.
@@ -86,14 +114,39 @@ impl Filter {
         Ok(Self::compile(&document).expect("a test compiles every rule that ships"))
     }
 
-    /// Name of the rule.
+    /// Makes a filter ready to run.
+    ///
+    /// # Errors
+    ///
+    /// [`FilterError`]: what is not understood is never silently false.
+    pub fn new(source: &FilterSource) -> Result<Self, FilterError> {
+        match source {
+            FilterSource::Rule(document) => Ok(Self::compile(document)?),
+            FilterSource::Expressions(expressions) => Ok(Self::from_expressions(expressions)?),
+        }
+    }
+
+    /// Makes CEL expressions ready to run.
+    ///
+    /// # Errors
+    ///
+    /// [`ExpressionError`] for the first one that does not fit a record.
+    pub fn from_expressions(expressions: &Expressions) -> Result<Self, ExpressionError> {
+        let compiled = cel::Compiled::new(expressions)?;
+        Ok(Self { id: String::new(), root: Root::Expressions(compiled) })
+    }
+
+    /// Name of the rule; empty for expressions.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// True when the rule matches: the pair is dropped.
+    /// True when the pair is dropped.
     pub fn drops(&self, pair: &RrPair) -> bool {
-        self.root.holds(pair)
+        match &self.root {
+            Root::Rule(rule) => rule.holds(pair),
+            Root::Expressions(expressions) => expressions.drops(pair),
+        }
     }
 }
 

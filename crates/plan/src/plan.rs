@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use weir_api::v1alpha1::{CaptureDirection, Compression, Protocol, TlsMode, WhenFull};
-use weir_filter::RuleDocument;
+use weir_filter::FilterSource;
 
 use crate::{Endpoint, SecretText, Selector, Transport};
 
@@ -75,7 +75,7 @@ pub struct ExporterPlan {
     /// For one request.
     pub timeout: Duration,
     /// The rule to filter by; it compiles. `None` drops nothing.
-    pub filter: Option<RuleDocument>,
+    pub filter: Option<FilterSource>,
     /// Bytes of encoded records that may wait on this node.
     pub queue_bytes: u64,
     pub when_full: WhenFull,

@@ -75,7 +75,7 @@ mod tests {
         let mut plan = serde_json::to_value(&compiled.plan).unwrap();
         for exporter in plan["exporters"].as_array_mut().unwrap() {
             // The rule itself is tested in its crate.
-            if let Some(id) = exporter["filter"].get("id").cloned() {
+            if let Some(id) = exporter["filter"].pointer("/rule/id").cloned() {
                 exporter["filter"] = id;
             }
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use weir_abi::{Direction, RecordKind, Role};
-use weir_filter::RuleDocument;
+use weir_filter::{FilterSource, RuleDocument};
 use weir_plan::{BudgetPlan, CaptureDirection, Plan, Protocol, SamplingPlan, Transport};
 use weir_rrpair::{RrPair, model::Direction as Way};
 
@@ -136,7 +136,7 @@ fn a_filter_belongs_to_its_exporter_alone_and_counts() {
     let (mut kernel, receiver, forwarder) = start(|plan| {
         let mut second = plan.exporters[0].clone();
         second.key = key("b");
-        second.filter = Some(RuleDocument::named("standard").unwrap());
+        second.filter = Some(FilterSource::Rule(RuleDocument::named("standard").unwrap()));
         plan.captures[0].exporters.push(key("b"));
         plan.exporters.push(second);
     });

@@ -1,14 +1,14 @@
 //! Document → filter. Values compared with the same place become one search.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use regex::RegexBuilder;
+use regex::{Regex, RegexBuilder};
 use weir_rrpair::{Direction, Timestamp, Uuid};
 
 use super::matcher::{Matcher, Search, Subject};
-use super::{Expression, Filter, Sample, Test};
+use super::{Expression, Filter, Root, Sample, Test};
 use crate::document::{
-    Criterion, Entry, Group, GroupOperator, KeyValue, MatchOperator, RuleDocument, SampleShare,
-    TimeRange,
+    Criterion, Entry, Group, GroupOperator, KeyValue, MatchOperator, RequestFilter, RuleDocument,
+    SampleShare, TimeRange,
 };
 
 /// Bytes that one compiled regular expression may take; they come from users.
@@ -50,6 +50,8 @@ pub enum Fault {
     Sample,
     #[error("has an empty key")]
     Key,
+    #[error("must have the type json, header or query")]
+    RequestFilter,
 }
 
 impl Filter {
@@ -80,8 +82,18 @@ impl Filter {
                 level.parts.push(nested.finish()?);
             }
         }
-        Ok(Self { id: id.clone(), root: level.finish()? })
+        Ok(Self { id: id.clone(), root: Root::Rule(level.finish()?) })
     }
+}
+
+/// A regular expression of a user, of bounded size; it runs in linear time.
+pub(crate) fn regex(pattern: &str, ignore_case: bool) -> Option<Regex> {
+    RegexBuilder::new(pattern)
+        .case_insensitive(ignore_case)
+        .size_limit(REGEX_BYTES)
+        .dfa_size_limit(REGEX_BYTES)
+        .build()
+        .ok()
 }
 
 /// Parts under one operator.
@@ -136,13 +148,7 @@ impl Level {
                 self.push(*include, Test::Text(subject, matcher));
             }
             MatchOperator::Regex => {
-                let regex = RegexBuilder::new(&value)
-                    .case_insensitive(subject.ignores_case())
-                    .size_limit(REGEX_BYTES)
-                    .dfa_size_limit(REGEX_BYTES)
-                    .build()
-                    .ok()
-                    .ok_or(Fault::Regex)?;
+                let regex = regex(&value, subject.ignores_case()).ok_or(Fault::Regex)?;
                 self.push(*include, Test::Text(subject, Matcher::Regex(regex)));
             }
         }
@@ -220,16 +226,33 @@ fn text_criterion(criterion: &Criterion) -> Result<Result<(Subject, String), Tes
                 .map(|sample| Err(Test::Sample(sample)))
                 .map_err(|_no_share| Fault::Sample);
         }
-        Criterion::HttpReqXPath(_)
-        | Criterion::HttpReqSoapXPath(_)
-        | Criterion::ReqFilter(_)
-        | Criterion::SnapshotId(_) => return Err(Fault::Unsupported),
+        Criterion::Session(value) => (Subject::Session, value),
+        Criterion::ReqFilter(RequestFilter { key, value, kind }) => {
+            let kind = match kind.as_str() {
+                "json" => Subject::RequestJson(json_path(key)?),
+                "header" => Subject::Header(key_of(key)?.to_ascii_lowercase()),
+                "query" => Subject::Query(key_of(key)?),
+                _ => return Err(Fault::RequestFilter),
+            };
+            (kind, value)
+        }
+        Criterion::ResponseJson(KeyValue { key, value }) => {
+            (Subject::ResponseJson(json_path(key)?), value)
+        }
+        Criterion::HttpReqXPath(_) | Criterion::HttpReqSoapXPath(_) | Criterion::SnapshotId(_) => {
+            return Err(Fault::Unsupported);
+        }
     };
     Ok(Ok((subject, value.clone())))
 }
 
 fn key_of(key: &str) -> Result<String, Fault> {
     if key.is_empty() { Err(Fault::Key) } else { Ok(key.to_owned()) }
+}
+
+/// `card.number`, `lines.0.sku`
+fn json_path(key: &str) -> Result<Vec<String>, Fault> {
+    Ok(key_of(key)?.split('.').map(str::to_owned).collect())
 }
 
 fn direction(value: &str) -> Result<Test, Fault> {

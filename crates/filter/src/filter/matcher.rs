@@ -4,7 +4,7 @@ use aho_corasick::{AhoCorasick, packed};
 use regex::Regex;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use weir_rrpair::{Http, RrPair};
+use weir_rrpair::{Http, RrPair, query};
 
 /// A place in a pair that holds text.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -24,6 +24,12 @@ pub(super) enum Subject {
     Status,
     BodyJson,
     BodyXml,
+    Session,
+    /// Member of the request's or the response's JSON body.
+    RequestJson(Vec<String>),
+    ResponseJson(Vec<String>),
+    /// Decoded value of a query parameter.
+    Query(String),
 }
 
 /// A comparison with one or several values.
@@ -96,6 +102,21 @@ impl Subject {
             Self::Status => holds(&pair.status),
             Self::BodyJson => body_json(pair).is_some_and(|text| holds(&text)),
             Self::BodyXml => body_xml(pair).is_some_and(holds),
+            Self::Session => pair.session.as_deref().is_some_and(holds),
+            Self::RequestJson(path) => {
+                let body = pair.http.as_ref().map(|http| &http.req.body.0);
+                member(body, path).is_some_and(|text| holds(&text))
+            }
+            Self::ResponseJson(path) => {
+                let response = pair.http.as_ref().and_then(|http| http.res.as_ref());
+                member(response.map(|res| &res.body.0), path).is_some_and(|text| holds(&text))
+            }
+            Self::Query(name) => pair.http.as_ref().is_some_and(|http| {
+                let (_, query) = query::split(http.req.uri.as_bytes());
+                query::decode(query.unwrap_or_default())
+                    .filter(|(key, _)| **key == *name.as_bytes())
+                    .any(|(_, value)| std::str::from_utf8(&value).is_ok_and(&holds))
+            }),
         }
     }
 }
@@ -146,6 +167,17 @@ fn body_json(pair: &RrPair) -> Option<String> {
     let mut value: Value = serde_json::from_slice(body).ok()?;
     value.sort_all_objects();
     Some(value.to_string())
+}
+
+/// Text of the member at `path`; what is no string is its JSON.
+fn member(body: Option<&Vec<u8>>, path: &[String]) -> Option<String> {
+    let document: Value = serde_json::from_slice(body?).ok()?;
+    let member = path.iter().try_fold(&document, |value, step| match value {
+        Value::Object(members) => members.get(step),
+        Value::Array(elements) => elements.get(step.parse::<usize>().ok()?),
+        _ => None,
+    })?;
+    Some(member.as_str().map_or_else(|| member.to_string(), str::to_owned))
 }
 
 fn body_xml(pair: &RrPair) -> Option<&str> {

@@ -165,6 +165,13 @@ fn every_criterion_looks_at_its_place() {
     both(&pair, json!({"direction": "OUT"}), json!({"direction": "IN"}));
     let header = |key: &str, value: &str| json!({"header": {"key": key, "value": value}});
     both(&pair, header("x-two", "two"), header("X-Two", "three"));
+    let part = |kind: &str, key: &str, value: &str| json!({"reqFilter": {"key": key, "value": value, "type": kind}});
+    both(&pair, part("json", "currency", "EUR"), part("json", "currency.a", "EUR"));
+    both(&pair, part("json", "amount", "1999"), part("json", "amount", "199"));
+    both(&pair, part("header", "x-two", "two"), part("query", "x-two", "two"));
+    both(&pair, json!({"session": "test-token-1"}), json!({"session": "test"}));
+    let answer = |value: &str| json!({"responseJson": {"key": "error", "value": value}});
+    both(&pair, answer("upstream_timeout"), answer("x"));
     both(&pair, header("content-TYPE", "application/json"), header("No-Such", ""));
     let hyphenated = pair.uuid.to_string();
     both(
@@ -284,7 +291,10 @@ fn a_criterion_that_cannot_be_judged_is_an_error_that_names_it() {
     let any = json!({"key": "a", "value": "b"});
     refused(json!({"include": true, "httpReqXPath": any}), "httpReqXPath is not supported");
     refused(json!({"include": true, "httpReqSoapXPath": any}), "httpReqSoapXPath is not supported");
-    refused(json!({"include": true, "reqFilter": any}), "reqFilter is not supported");
+    refused(
+        json!({"include": true, "reqFilter": {"key": "a", "value": "b", "type": "c"}}),
+        "reqFilter must have the type json, header or query",
+    );
     refused(json!({"include": true, "snapshotId": "a"}), "snapshotId is not supported");
     refused(
         json!({"include": true, "host": "a"}),

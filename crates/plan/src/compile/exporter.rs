@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use weir_api::v1alpha1::{
-    Compression, ExporterSpec, ExporterTls, ExporterTransport, Header, OtlpExporter, Queue,
-    SecretKeyReference, WhenFull,
+    Compression, ExporterSpec, ExporterTls, ExporterTransport, ExpressionFilter, Header,
+    OtlpExporter, Queue, SecretKeyReference, WhenFull,
 };
-use weir_filter::RuleDocument;
+use weir_filter::{Expressions, Filter, FilterSource, RuleDocument};
 
 use super::policy::Floor;
 use super::value::{DurationField, SizeField, keep};
@@ -37,7 +37,7 @@ pub(super) fn compile(
     let ExporterSpec { otlp, filter_rule, filter, dlp_policies, queue, allowed_namespaces } = spec;
     let (mut faults, mut warnings) = (Vec::new(), Vec::new());
     faults.extend(tenancy::check(allowed_namespaces.as_ref()).err());
-    let rule = keep(read_filter(filter_rule.as_deref(), filter.is_some()), &mut faults);
+    let rule = keep(read_filter(filter_rule.as_deref(), filter.as_ref()), &mut faults);
     faults.extend(policy::faults(dlp_policies, &key.namespace, objects, floors));
     let (queue_bytes, when_full) = match queue {
         None => (Some(DEFAULT_QUEUE_BYTES), WhenFull::DropOldest),
@@ -84,16 +84,24 @@ pub(super) fn compile(
     Verdict { planned, rejections: faults, warnings }
 }
 
-fn read_filter(rule: Option<&str>, expressions: bool) -> Result<Option<RuleDocument>, Rejection> {
+fn read_filter(
+    rule: Option<&str>,
+    expressions: Option<&ExpressionFilter>,
+) -> Result<Option<FilterSource>, Rejection> {
     match (rule, expressions) {
-        (Some(_), true) => Err(Rejection::InvalidValue {
+        (Some(_), Some(_)) => Err(Rejection::InvalidValue {
             field: "spec".to_owned(),
             fault: "only one of filterRule and filter is allowed",
         }),
-        (None, true) => Err(Rejection::FilterUnsupported),
-        (None, false) => Ok(None),
-        (Some(name), false) => RuleDocument::named(name)
-            .map(Some)
+        (None, Some(ExpressionFilter { keep, drop })) => {
+            let expressions = Expressions { keep: keep.clone(), drop: drop.clone() };
+            Filter::from_expressions(&expressions)
+                .map_err(|source| Rejection::InvalidFilter { source: Box::new(source) })?;
+            Ok(Some(FilterSource::Expressions(expressions)))
+        }
+        (None, None) => Ok(None),
+        (Some(name), None) => RuleDocument::named(name)
+            .map(|rule| Some(FilterSource::Rule(rule)))
             .map_err(|source| Rejection::FilterRuleNotFound { source }),
     }
 }

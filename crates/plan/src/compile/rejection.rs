@@ -40,11 +40,8 @@ pub enum Rejection {
     InvalidSecret { field: String, secret: ObjectKey, key: String, fault: &'static str },
     #[error("spec.filterRule: {source}")]
     FilterRuleNotFound { source: weir_filter::UnknownRule },
-    #[error(
-        "spec.filter: expressions are not supported by this version; nothing is exported rather \
-         than the wrong records, use filterRule: {}", weir_filter::NAMED_RULES.join(" or ")
-    )]
-    FilterUnsupported,
+    #[error("spec.filter.{source}")]
+    InvalidFilter { source: Box<weir_filter::ExpressionError> },
     #[error(
         "{field}: redaction is not supported by this version; nothing is exported rather than \
          unredacted records ({target})"
@@ -95,7 +92,7 @@ impl Rejection {
             }
             Self::InvalidSecret { .. } => reason::INVALID_SECRET,
             Self::FilterRuleNotFound { .. } => reason::FILTER_RULE_NOT_FOUND,
-            Self::FilterUnsupported => reason::FILTER_UNSUPPORTED,
+            Self::InvalidFilter { .. } => reason::INVALID_FILTER,
             Self::DlpUnsupported { .. } | Self::EnforcedDlpUnsupported { .. } => {
                 reason::DLP_UNSUPPORTED
             }

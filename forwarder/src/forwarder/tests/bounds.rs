@@ -108,7 +108,7 @@ proptest! {
         let (mut kernel, receiver, forwarder) = start(|plan| {
             plan.exporters[0].queue_bytes = queue_bytes;
             plan.exporters[0].when_full = WhenFull::DropNewest;
-            plan.exporters[0].filter = Some(RuleDocument::named("standard").unwrap());
+            plan.exporters[0].filter = Some(FilterSource::Rule(RuleDocument::named("standard").unwrap()));
             plan.captures[0].sampling = sampled.then_some(SamplingPlan { keep: 1, out_of: 2 });
         });
         let mut open = [false; 6];
