@@ -11,7 +11,7 @@ cargo build --locked -p weir-cli
 host=$(rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')
 export "CARGO_TARGET_${host}_RUNNER=$runner"
 # The kernel side alone first: what fails there explains what fails behind it.
-cargo test --locked -p weir-capture-agent --test kernel -- --ignored --test-threads=1 --skip peer
+cargo test --locked -p weir-capture-agent --test kernel --test daemon -- --ignored --test-threads=1 --skip peer
 if [ "${1:-}" = open ]; then
     # What is known to fail today, see CHANGELOG.md: not part of CI until it passes.
     cargo test --locked -p weir-e2e --no-fail-fast --test completeness --test overload \

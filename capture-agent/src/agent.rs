@@ -41,8 +41,12 @@ impl Default for AgentConfig {
 
 /// Decides which processes are captured.
 pub trait Selector: Send + Sync {
-    /// True when some capture wants this process.
+    /// True when some capture wants this process. The kernel side captures it only after this
+    /// returns, but a fork of a captured process is captured from its first instruction.
     fn selects(&self, process: &Process) -> bool;
+
+    /// A process that was selected has ended, or is selected no more.
+    fn released(&self, _pid: u32) {}
 }
 
 /// Smallest and largest segment ring.
@@ -114,6 +118,11 @@ impl Agent {
     /// When the descriptor cannot be duplicated.
     pub fn segment_ring(&self) -> io::Result<(OwnedFd, u32)> {
         Ok((self.ring.try_clone()?, self.ring_bytes))
+    }
+
+    /// Size of the segment ring in bytes.
+    pub fn ring_bytes(&self) -> u32 {
+        self.ring_bytes
     }
 
     /// Says which processes to capture. With `None` no capture lives: every hook is
@@ -274,8 +283,8 @@ impl Worker {
         if wanted && self.targets.insert(process.pid) {
             tracing::debug!(pid = process.pid, service = %process.service, "capturing");
             self.kernel.add_target(process.pid);
-        } else if !wanted && self.targets.remove(&process.pid) {
-            self.kernel.remove_target(process.pid);
+        } else if !wanted {
+            self.release(process.pid);
         }
     }
 
@@ -337,8 +346,15 @@ impl Worker {
 
     fn forget(&mut self, pid: u32) {
         self.processes.bury(pid);
+        self.release(pid);
+    }
+
+    fn release(&mut self, pid: u32) {
         if self.targets.remove(&pid) {
             self.kernel.remove_target(pid);
+            if let Some(selector) = &self.selector {
+                selector.released(pid);
+            }
         }
     }
 

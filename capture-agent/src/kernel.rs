@@ -1,8 +1,9 @@
 //! The programs in the kernel: loading, attaching, and the maps that we write and read.
 
 use std::{
-    fs,
+    fmt, fs,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
+    str::FromStr,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -39,6 +40,31 @@ pub enum Hook {
     SockLength,
     /// The end of every syscall: works on older kernels, about 50 ns on each syscall.
     SyscallExit,
+}
+
+impl Hook {
+    const NAMES: [(&str, Self); 3] = [
+        ("auto", Self::Auto),
+        ("sock-length", Self::SockLength),
+        ("syscall-exit", Self::SyscallExit),
+    ];
+}
+
+impl fmt::Display for Hook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = Self::NAMES.iter().find(|(_, hook)| hook == self);
+        f.write_str(name.map_or("", |(name, _)| name))
+    }
+}
+
+impl FromStr for Hook {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let hook = Self::NAMES.iter().find(|(name, _)| *name == text);
+        hook.map(|(_, hook)| *hook)
+            .ok_or_else(|| "must be auto, sock-length or syscall-exit".to_owned())
+    }
 }
 
 /// A program and the tracepoint that it belongs to.

@@ -6,6 +6,7 @@
 
 mod agent;
 mod btf;
+pub mod daemon;
 pub mod doctor;
 mod error;
 mod kernel;

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use weir_link::Container;
+
 /// Longest label value (Kubernetes API conventions).
 const MAX_LABEL_BYTES: usize = 63;
 
@@ -23,6 +25,8 @@ pub struct Process {
     pub declared_service: Option<String>,
     /// systemd unit, from the cgroup path.
     pub unit: Option<String>,
+    /// Container of a pod that it runs in, from the cgroup path.
+    pub container: Option<Container>,
     /// TCP ports that it listens on.
     pub listening: BTreeSet<u16>,
     /// The name in records: declared, else the unit's, else the script's, else the program's.

@@ -8,9 +8,11 @@ use std::{
     path::Path,
 };
 
+use weir_link::cgroup;
+
 use super::{Process, labels::base_name};
 
-/// Most bytes read of a command line or an environment.
+/// Most bytes read of a command line, an environment or a list of control groups.
 const MAX_BYTES: u64 = 128 << 10;
 
 /// State `TCP_LISTEN` in `/proc/net/tcp`.
@@ -38,12 +40,15 @@ fn read(pid: u32, listeners: &mut Listeners) -> Option<Process> {
     let exe = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
     let exe = exe.to_string_lossy();
     let exe = exe.strip_suffix(" (deleted)").unwrap_or(&exe).to_owned();
+    let cgroups = read_bounded(Path::new(&format!("/proc/{pid}/cgroup"))).unwrap_or_default();
+    let cgroups = String::from_utf8_lossy(&cgroups);
     let process = Process {
         pid,
         start_ticks: start_ticks(pid)?,
         script: if Process::is_interpreter(&exe) { script(pid) } else { None },
         declared_service: declared_service(pid),
-        unit: fs::read_to_string(format!("/proc/{pid}/cgroup")).ok().and_then(|text| unit(&text)),
+        unit: unit(&cgroups),
+        container: cgroup::container(&cgroups),
         listening: listeners.of(pid),
         exe,
         ..Process::default()

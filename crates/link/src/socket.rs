@@ -16,8 +16,9 @@ use rustix::{
     io::Errno,
     net::{
         AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
-        SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags,
-        SocketType, accept_with, bind, connect, listen, recvmsg, sendmsg, socket_with, sockopt,
+        SendAncillaryBuffer, SendAncillaryMessage, SendFlags, Shutdown, SocketAddrUnix,
+        SocketFlags, SocketType, accept_with, bind, connect, listen, recvmsg, sendmsg, shutdown,
+        socket_with, sockopt,
     },
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -175,6 +176,12 @@ impl Connection {
             Err(Errno::PIPE | Errno::CONNRESET) => Err(LinkError::Closed),
             Err(errno) => Err(io(errno)),
         }
+    }
+
+    /// Ends the connection for both sides; every later call says [`LinkError::Closed`].
+    pub fn close(&self) {
+        // It fails only when there is no other side any more.
+        shutdown(&self.0, Shutdown::Both).ok();
     }
 
     /// The next message, if one waits.
