@@ -13,8 +13,9 @@ mod tests {
     use serde_json::Value;
 
     /// Crates of the workspace that a crate may link; `None` is no restriction.
-    const MAY_LINK: [(&str, Option<&[&str]>); 16] = [
+    const MAY_LINK: [(&str, Option<&[&str]>); 17] = [
         ("weir-abi", Some(&[])),
+        ("weir-tlsprobe", Some(&[])),
         ("weir-rrpair", Some(&[])),
         ("weir-api", Some(&[])),
         ("weir-dissect", Some(&["weir-abi", "weir-rrpair"])),
@@ -46,7 +47,7 @@ mod tests {
     ];
 
     /// No task, socket, file, client or clock: bytes and times come in as arguments.
-    const PURE: [&str; 8] = [
+    const PURE: [&str; 9] = [
         "weir-abi",
         "weir-api",
         "weir-dissect",
@@ -55,6 +56,7 @@ mod tests {
         "weir-queue",
         "weir-replay",
         "weir-rrpair",
+        "weir-tlsprobe",
     ];
 
     /// The one file of a pure crate that does what the others may not.

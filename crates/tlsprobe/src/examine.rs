@@ -1,0 +1,129 @@
+//! From a file to its plan.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use memchr::memmem;
+
+use crate::elf::{Image, Symbol};
+use crate::graph::Graph;
+use crate::limits::MAX_PROBES;
+use crate::plan::{
+    Arguments, Cost, Found, Function, Library, Opaque, Probe, ProbePlan, ResultSite, Version,
+    WhyUretprobe,
+};
+use crate::version;
+
+/// Where the TLS functions of `elf`, a whole file, can be probed.
+pub fn examine(elf: &[u8]) -> Result<ProbePlan, Opaque> {
+    let image = Image::parse(elf)?;
+    let mut seen = Seen::default();
+    for symbol in image.symbols() {
+        seen.note(&image, symbol);
+    }
+    if seen.probes.is_empty() {
+        return Err(seen.opaque(&image));
+    }
+    let gnutls = seen.probes.iter().all(|probe| probe.function.is_gnutls());
+    let library = match (gnutls, seen.boringssl) {
+        (true, _) => Library::GnuTls,
+        (false, true) => Library::BoringSsl,
+        (false, false) => Library::OpenSsl,
+    };
+    Ok(ProbePlan { library, version: version_of(&image, library), probes: seen.probes })
+}
+
+fn version_of(image: &Image<'_>, library: Library) -> Option<Version> {
+    let defined = image.definitions();
+    // The newest definition: older ones stay in the file.
+    let defined = defined.into_iter().filter_map(version::from_definition);
+    let newest = defined.max_by_key(|version| (version.major, version.minor));
+    match library {
+        Library::GnuTls => newest,
+        Library::OpenSsl => newest.or_else(|| image.texts().find_map(version::from_text)),
+        Library::BoringSsl => None,
+    }
+}
+
+/// What the symbols tell.
+#[derive(Default)]
+struct Seen {
+    probes: Vec<Probe>,
+    boringssl: bool,
+    /// Why there may be nothing else.
+    hints: BTreeSet<Opaque>,
+}
+
+impl Seen {
+    fn note(&mut self, image: &Image<'_>, symbol: Symbol<'_>) {
+        if let Some(function) = Function::from_symbol(symbol.name) {
+            let Some(range) = symbol.range else {
+                self.hint(Opaque::ImportsOnly, true);
+                return;
+            };
+            let Some(entry) = image.offset(range.start) else { return };
+            let known = |probe: &Probe| probe.function == function && probe.entry == entry;
+            if self.probes.len() < MAX_PROBES && !self.probes.iter().any(known) {
+                self.probes.extend(probe(image, function, symbol.found, range));
+            }
+            return;
+        }
+        match symbol.name {
+            b"JLI_Launch" | b"JNI_CreateJavaVM" => self.hint(Opaque::Java, true),
+            b"SSL_CTX_set_custom_verify" | b"BORINGSSL_self_test" => {
+                self.boringssl |= symbol.range.is_some();
+            }
+            // Imported or their own: none of these can be probed.
+            b"SSL_ImportFD" | b"mbedtls_ssl_read" | b"wolfSSL_read" | b"s2n_recv" => {
+                self.hint(Opaque::UnsupportedLibrary, true);
+            }
+            name if name.starts_with(b"_ZN") || name.starts_with(b"_R") => {
+                self.hint(Opaque::UnsupportedLibrary, memmem::find(name, b"6rustls").is_some());
+            }
+            _ => {}
+        }
+    }
+
+    fn hint(&mut self, why: Opaque, holds: bool) {
+        if holds {
+            self.hints.insert(why);
+        }
+    }
+
+    fn opaque(&self, image: &Image<'_>) -> Opaque {
+        let hinted = |why| self.hints.contains(&why);
+        let reasons = [
+            (image.has_more_symbols(), Opaque::TooLarge),
+            (image.is_go(), Opaque::Go),
+            (hinted(Opaque::Java), Opaque::Java),
+            (hinted(Opaque::UnsupportedLibrary), Opaque::UnsupportedLibrary),
+            (hinted(Opaque::ImportsOnly), Opaque::ImportsOnly),
+            (image.is_static_and_stripped(), Opaque::StaticStripped),
+        ];
+        let reason = reasons.into_iter().find(|(holds, _)| *holds);
+        reason.map_or(Opaque::NoTlsFunctions, |(_, reason)| reason)
+    }
+}
+
+/// `None` if the function's code is not in the file.
+fn probe(image: &Image<'_>, function: Function, found: Found, range: Range<u64>) -> Option<Probe> {
+    let entry = image.offset(range.start)?;
+    // A symbol without a size still covers its first instruction.
+    let range = range.start..range.end.max(range.start.checked_add(1)?);
+    let graph = Graph::walk(image, range);
+    let site = graph.argument_site(function.arguments()).and_then(|site| image.offset(site));
+    let arguments = site.map_or(Arguments { offset: entry, cost: Cost::SingleStep }, |offset| {
+        Arguments { offset, cost: Cost::Emulated }
+    });
+    let result = if function.result_matters() {
+        let branch = graph.result_site();
+        branch.map_or_else(ResultSite::Uretprobe, |site| {
+            image
+                .offset(site)
+                .map_or(ResultSite::Uretprobe(WhyUretprobe::Undecodable), ResultSite::Branch)
+        })
+    } else {
+        ResultSite::NotNeeded
+    };
+    Some(Probe { function, found, entry, arguments, result })
+}
