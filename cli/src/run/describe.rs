@@ -57,7 +57,7 @@ fn write_exporter(exporter: &ExporterPlan, out: &mut impl Write) -> io::Result<(
     write!(out, "{transport} to {}", Visible(&exporter.endpoint.text))?;
     write!(out, " ({})", Visible(&exporter.transport_reason))?;
     if let Some(rule) = &exporter.filter {
-        write!(out, ", filter {}", shortened(&rule.id, 80))?;
+        write!(out, ", filter {}", shortened(rule.name(), 80))?;
     }
     let queue = usize::try_from(exporter.queue_bytes).unwrap_or(usize::MAX);
     writeln!(out, ", queue {}", Size(queue))

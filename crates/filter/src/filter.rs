@@ -34,6 +34,16 @@ pub enum FilterSource {
     Expressions(Expressions),
 }
 
+impl FilterSource {
+    /// Name for people: the rule's id, or `expressions`.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Rule(rule) => &rule.id,
+            Self::Expressions(_) => "expressions",
+        }
+    }
+}
+
 /// Why a filter cannot be run.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum FilterError {
