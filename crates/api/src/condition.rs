@@ -21,7 +21,8 @@ pub const COMPILED: &str = "Compiled";
 pub const READY: &str = "Ready";
 /// kstatus: work towards the current generation is going on.
 pub const RECONCILING: &str = "Reconciling";
-/// kstatus: no progress without a change by a person.
+/// kstatus: no progress without an edit of this object. Not for a name that no object has yet,
+/// which may come with the same `kubectl apply`.
 pub const STALLED: &str = "Stalled";
 
 /// Reasons of conditions.
@@ -60,4 +61,58 @@ pub mod reason {
     pub const ENFORCE_NOT_PERMITTED: &str = "EnforceNotPermitted";
     /// Only protocols that this version does not dissect.
     pub const PROTOCOLS_UNSUPPORTED: &str = "ProtocolsUnsupported";
+    /// All accepted objects together have no room in the plan document; the newest give way.
+    pub const PLAN_TOO_LARGE: &str = "PlanTooLarge";
+
+    /// With `Programmed=True`.
+    pub const PROGRAMMED: &str = "Programmed";
+    /// Some nodes do not have this generation yet.
+    pub const WAITING_FOR_NODES: &str = "WaitingForNodes";
+    /// No node runs Weir's agent.
+    pub const NO_NODES: &str = "NoNodes";
+    /// The object is not in the plan; another condition says why.
+    pub const NOT_PLANNED: &str = "NotPlanned";
+
+    /// With `TLSCoverage=True`: every container with TLS traffic is read in clear.
+    pub const FULL: &str = "Full";
+    /// Some containers with TLS traffic are not readable.
+    pub const PARTIAL: &str = "Partial";
+    /// No container with TLS traffic is readable.
+    pub const OPAQUE: &str = "Opaque";
+    /// No TLS traffic was seen.
+    pub const NO_TLS: &str = "NoTLS";
+    /// TLS traffic is left alone, as `spec.tls` says.
+    pub const IGNORED: &str = "Ignored";
+
+    /// With `Complete=True` and `Ready=True`: the capture recorded all that it should.
+    pub const COMPLETE: &str = "Complete";
+    /// `spec.duration` is over.
+    pub const DURATION_ELAPSED: &str = "DurationElapsed";
+    /// `spec.budget.records` is used up.
+    pub const BUDGET_USED: &str = "BudgetUsed";
+    /// With `Complete=False`.
+    pub const RUNNING: &str = "Running";
+    /// `spec.suspend` is true.
+    pub const SUSPENDED: &str = "Suspended";
+
+    /// With `Reachable=True`.
+    pub const REACHABLE: &str = "Reachable";
+    /// Some node gets no answer from the receiver.
+    pub const UNREACHABLE: &str = "Unreachable";
+    /// No node had anything to send yet.
+    pub const NOT_TRIED: &str = "NotTried";
+    /// With `Delivering=True`.
+    pub const DELIVERING: &str = "Delivering";
+    /// Some node's last delivery failed.
+    pub const DELIVERY_FAILED: &str = "DeliveryFailed";
+
+    /// With `Compiled=True`.
+    pub const COMPILED: &str = "Compiled";
+
+    /// With `Ready=True`.
+    pub const READY: &str = "Ready";
+    /// With `Reconciling=True`.
+    pub const RECONCILING: &str = "Reconciling";
+    /// With `Stalled=True`.
+    pub const STALLED: &str = "Stalled";
 }

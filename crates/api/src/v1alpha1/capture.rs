@@ -201,10 +201,13 @@ pub struct TrafficCaptureStatus {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
+    /// When the capture first became ready; `duration` runs from here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_time: Option<Time>,
     /// Pods that the selector matches now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub matched_pods: Option<i32>,
-    /// Nodes that run matched pods, and how many of them have the plan.
+    /// Nodes that should have this generation, and how many of them do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nodes: Option<NodeCounts>,
     /// What became of the pairs, over all nodes since the capture began.
