@@ -277,9 +277,25 @@ impl Worker {
         self.decide(&process);
     }
 
+    /// A process that the kernel side made a target by itself until we decide.
+    fn consider_new(&mut self, process: Process) {
+        let process = self.processes.insert(process);
+        if self.wants(&process) {
+            tracing::debug!(pid = process.pid, service = %process.service, "capturing");
+            self.targets.insert(process.pid);
+            self.kernel.add_target(process.pid);
+        } else {
+            self.release(process.pid);
+        }
+    }
+
+    fn wants(&self, process: &Process) -> bool {
+        !self.exclude.contains(&process.pid)
+            && self.selector.as_ref().is_some_and(|selector| selector.selects(process))
+    }
+
     fn decide(&mut self, process: &Process) {
-        let wanted = !self.exclude.contains(&process.pid)
-            && self.selector.as_ref().is_some_and(|selector| selector.selects(process));
+        let wanted = self.wants(process);
         if wanted && self.targets.insert(process.pid) {
             tracing::debug!(pid = process.pid, service = %process.service, "capturing");
             self.kernel.add_target(process.pid);
@@ -298,6 +314,8 @@ impl Worker {
             tracing::warn!("process events were lost: scanning all processes again");
             self.processes.clear();
             self.rescan();
+            // Among them may be beginnings of processes that nobody wants.
+            self.kernel.retain_targets(&self.targets);
         }
     }
 
@@ -314,21 +332,18 @@ impl Worker {
     fn handle(&mut self, event: &ProcessEvent) {
         let pid = event.tgid;
         match ProcessEventKind::from_u32(event.kind) {
-            Some(ProcessEventKind::Exec) => {
-                if let Some(process) = scan::one(pid) {
-                    self.consider(process);
-                }
-            }
+            Some(ProcessEventKind::Exec) => match scan::one(pid) {
+                Some(process) => self.consider_new(process),
+                None => self.forget(pid),
+            },
             Some(ProcessEventKind::Fork) => {
-                // The kernel made it a target already; we only have to agree.
-                self.targets.insert(pid);
                 let process = self
                     .processes
                     .get(event.parent)
                     .map(|parent| parent.child(pid))
                     .or_else(|| scan::one(pid));
                 match process {
-                    Some(process) => self.consider(process),
+                    Some(process) => self.consider_new(process),
                     None => self.forget(pid),
                 }
             }
@@ -350,11 +365,12 @@ impl Worker {
     }
 
     fn release(&mut self, pid: u32) {
-        if self.targets.remove(&pid) {
-            self.kernel.remove_target(pid);
-            if let Some(selector) = &self.selector {
-                selector.released(pid);
-            }
+        // Always: since its exec the kernel side may hold it for one, without our saying so.
+        self.kernel.remove_target(pid);
+        if self.targets.remove(&pid)
+            && let Some(selector) = &self.selector
+        {
+            selector.released(pid);
         }
     }
 

@@ -1,6 +1,7 @@
 //! The programs in the kernel: loading, attaching, and the maps that we write and read.
 
 use std::{
+    collections::HashSet,
     fmt, fs,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     str::FromStr,
@@ -207,11 +208,16 @@ impl Kernel {
             let program: &mut RawTracePoint = program(&mut self.programs, name)?;
             program.detach(link).map_err(|source| refused(name, source))?;
         }
+        self.retain_targets(&HashSet::new());
+        Ok(())
+    }
+
+    /// Ends the capture of all processes but these.
+    pub(crate) fn retain_targets(&mut self, wanted: &HashSet<u32>) {
         let all: Vec<u32> = self.targets.keys().filter_map(Result::ok).collect();
-        for tgid in all {
+        for tgid in all.into_iter().filter(|tgid| !wanted.contains(tgid)) {
             self.remove_target(tgid);
         }
-        Ok(())
     }
 
     /// Captures `tgid` from now on.

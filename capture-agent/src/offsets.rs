@@ -15,6 +15,7 @@ pub(crate) fn config(btf: &Btf<'_>) -> Result<Config, BtfError> {
     Ok(Config {
         sk_protocol: btf.offset("sock", "sk_protocol")?,
         skc_family: btf.offset("sock_common", "skc_family")?,
+        skc_state: btf.offset("sock_common", "skc_state")?,
         skc_num: btf.offset("sock_common", "skc_num")?,
         skc_dport: btf.offset("sock_common", "skc_dport")?,
         skc_daddr: btf.offset("sock_common", "skc_daddr")?,

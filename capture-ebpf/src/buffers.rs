@@ -5,7 +5,7 @@ use aya_ebpf::{
     macros::map,
     maps::PerCpuArray,
 };
-use weir_abi::{Direction, HoleReason, MAX_CHUNK_BYTES, RecordHeader};
+use weir_abi::{BEGINS_RUN, Direction, HoleReason, MAX_CHUNK_BYTES, RecordHeader};
 
 use crate::{
     arch::{self, Registers},
@@ -206,6 +206,9 @@ fn rest(header: &RecordHeader, copied: u32, length: u32, reason: HoleReason) -> 
     let mut hole = *header;
     hole.position += u64::from(copied);
     hole.length = length - copied;
+    if copied > 0 {
+        hole.flags &= !BEGINS_RUN;
+    }
     emit::hole(&hole, reason)
 }
 
@@ -241,6 +244,7 @@ extern "C" fn step(_: u64, walk: *mut *mut Walk) -> i64 {
     if emit::data(&walk.header, walk.base, chunk as u32) {
         walk.submitted = 1;
     }
+    walk.header.flags &= !BEGINS_RUN;
     walk.header.position += chunk;
     walk.base += chunk;
     walk.base_left -= chunk;

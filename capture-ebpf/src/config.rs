@@ -9,6 +9,7 @@ static CONFIG: Config = Config {
     call_limit_bytes: 0,
     sk_protocol: 0,
     skc_family: 0,
+    skc_state: 0,
     skc_num: 0,
     skc_dport: 0,
     skc_daddr: 0,

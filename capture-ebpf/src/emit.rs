@@ -171,9 +171,9 @@ struct Opening {
     info: ConnectionInfo,
 }
 
-/// Announces a connection. False when the ring was full.
+/// Announces a connection, of which `fill` writes what is known. False when the ring was full.
 #[inline(always)]
-pub fn open(header: &RecordHeader, info: ConnectionInfo) -> bool {
+pub fn open(header: &RecordHeader, fill: impl FnOnce(*mut ConnectionInfo)) -> bool {
     let Some(mut entry) = SEGMENTS.reserve::<Opening>(0) else {
         lose(Loss::RingFull, 0, 0);
         return false;
@@ -184,7 +184,8 @@ pub fn open(header: &RecordHeader, info: ConnectionInfo) -> bool {
         (&raw mut (*record).header).write(*header);
         (*record).header.kind = RecordKind::Open as u8;
         (*record).header.length = size_of::<ConnectionInfo>() as u32;
-        (&raw mut (*record).info).write(info);
+        (*record).header.flags = 0;
+        fill(&raw mut (*record).info);
     }
     entry.submit(u64::from(BPF_RB_NO_WAKEUP));
     true

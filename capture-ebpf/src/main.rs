@@ -7,6 +7,7 @@
 //! counter.
 #![no_std]
 #![no_main]
+#![feature(asm_experimental_arch)]
 
 mod arch;
 mod buffers;

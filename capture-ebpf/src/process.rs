@@ -4,7 +4,7 @@ use aya_ebpf::helpers::{
     bpf_get_current_pid_tgid,
     generated::{bpf_get_current_task_btf, bpf_ktime_get_ns},
 };
-use weir_abi::{Loss, ProcessEvent, ProcessEventKind};
+use weir_abi::{Loss, ProcessEvent, ProcessEventKind, Target};
 
 use crate::{
     config::config,
@@ -25,10 +25,14 @@ fn tell(kind: ProcessEventKind, tgid: u32, parent: u32, port: u32) {
     }
 }
 
-/// The current process runs a new program.
+/// The current process runs a new program. It is a target from its first instruction on, until
+/// the agent says otherwise: what a short program does would be over by then.
 #[inline(always)]
 pub fn exec() {
-    tell(ProcessEventKind::Exec, (bpf_get_current_pid_tgid() >> 32) as u32, 0, 0);
+    const BPF_NOEXIST: u64 = 1;
+    let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
+    let _ = TARGETS.insert(&tgid, &Target { undecided: 1 }, BPF_NOEXIST);
+    tell(ProcessEventKind::Exec, tgid, 0, 0);
 }
 
 /// The current process listens.
@@ -51,10 +55,9 @@ pub fn fork(parent: u64, child: u64) {
     if child != thread {
         return;
     }
-    // SAFETY: the value is copied at once.
-    if let Some(target) = unsafe { TARGETS.get(&parent) } {
-        let target = *target;
-        let _ = TARGETS.insert(&child, &target, 0);
+    // SAFETY: only its presence counts.
+    if unsafe { TARGETS.get(&parent) }.is_some() {
+        let _ = TARGETS.insert(&child, &Target { undecided: 1 }, 0);
         tell(ProcessEventKind::Fork, child, parent, 0);
     }
 }

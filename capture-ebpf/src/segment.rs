@@ -1,13 +1,19 @@
 //! From one finished call on a socket to records.
 
-use aya_ebpf::helpers::{
-    bpf_get_current_pid_tgid,
-    generated::{
-        bpf_get_current_cgroup_id, bpf_get_current_task_btf, bpf_get_smp_processor_id,
-        bpf_ktime_get_ns, bpf_loop, bpf_task_pt_regs,
+use aya_ebpf::{
+    helpers::{
+        bpf_get_current_pid_tgid,
+        generated::{
+            bpf_get_current_cgroup_id, bpf_get_current_task_btf, bpf_get_smp_processor_id,
+            bpf_ktime_get_ns, bpf_loop, bpf_task_pt_regs,
+        },
     },
+    macros::map,
+    maps::PerCpuArray,
 };
-use weir_abi::{ConnectionInfo, Direction, HoleReason, Loss, RecordHeader, Role};
+use weir_abi::{
+    AHEAD_OF_EGRESS, BEGINS_RUN, ConnectionInfo, Direction, HoleReason, Loss, RecordHeader, Role,
+};
 
 use crate::{
     arch::{self, Registers},
@@ -54,6 +60,12 @@ fn target_epoch() -> u32 {
 fn is_target(tgid: u32) -> bool {
     // SAFETY: the value is copied out of nothing: only its presence counts.
     unsafe { TARGETS.get(&tgid) }.is_some()
+}
+
+/// The kernel's own count of the bytes of `sock`.
+#[inline(always)]
+fn sequences<S: Store>(sock: *const Sock, state: &State) -> Sequences {
+    if state.sequenced == 1 { S::sequences(sock) } else { Sequences::UNKNOWN }
 }
 
 /// State of `sock` when the current process is a target. The verdict is kept in the socket,
@@ -107,12 +119,7 @@ pub fn in_syscall(sock: *const Sock, result: i32, flags: i32, direction: Directi
         return;
     }
     let Some(state) = targeted::<InSocket>(sock, tgid) else { return };
-    // SAFETY: `sock` is the tracepoint's typed argument.
-    let sequences = if state.sequenced == 1 {
-        unsafe { socket::typed_sequences(sock) }
-    } else {
-        Sequences::UNKNOWN
-    };
+    let sequences = sequences::<InSocket>(sock, state);
     // SAFETY: as above.
     let buffer = if ingress && flags & MSG_TRUNC != 0 {
         Buffer::UNKNOWN
@@ -162,12 +169,7 @@ pub fn after_syscall(registers: *const Registers, result: i64) {
         return;
     }
     let Some(state) = targeted::<ByAddress>(sock as *const Sock, tgid) else { return };
-    // SAFETY: guarded reads.
-    let sequences = if state.sequenced == 1 {
-        unsafe { socket::walked_sequences(sock) }
-    } else {
-        Sequences::UNKNOWN
-    };
+    let sequences = sequences::<ByAddress>(sock as *const Sock, state);
     if matches!(number, arch::RECVMMSG | arch::SENDMMSG) {
         let messages = Messages { state, sock, vector: second, tgid, length: 0, direction };
         each_message(messages, result as u32, sequences);
@@ -190,6 +192,9 @@ pub fn after_syscall(registers: *const Registers, result: i64) {
     let buffer = unsafe { buffers::locate(registers, direction, state) };
     let call = Call { sock, sequences, tgid, direction, length: result as u32, buffer };
     record(state, &call);
+    if sequences.closed {
+        ByAddress::forget(sock as *const Sock);
+    }
 }
 
 /// The vector of a finished recvmmsg or sendmmsg.
@@ -204,6 +209,10 @@ struct Messages {
     direction: Direction,
 }
 
+/// Place of the next message of the vector at hand; on the stack there is no room for it.
+#[map]
+static NEXT_MESSAGE: PerCpuArray<Place> = PerCpuArray::with_max_entries(1, 0);
+
 /// Most messages of one call that are looked at (`UIO_MAXIOV`).
 const MAX_MESSAGES: u32 = 1024;
 
@@ -211,24 +220,16 @@ const MAX_MESSAGES: u32 = 1024;
 #[inline(always)]
 fn each_message(mut messages: Messages, count: u32, sequences: Sequences) {
     let count = if count > MAX_MESSAGES { MAX_MESSAGES } else { count };
-    // SAFETY: `messages` outlives the loop; the state is a map value.
+    // SAFETY: `messages` outlives the loops; the state is a map value; a helper without
+    // arguments.
     unsafe {
-        let first = (*messages.state).connection == 0;
-        if first && sequences.known && (*messages.state).role == Role::Unknown as u8 {
-            bpf_loop(count, add_length as *mut core::ffi::c_void, (&raw mut messages).cast(), 0);
-            let Messages { sock, direction, length, .. } = messages;
-            (*messages.state).role = socket::role_at_first_bytes(sock, direction, length) as u8;
-        }
+        bpf_loop(count, add_length as *mut core::ffi::c_void, (&raw mut messages).cast(), 0);
+        let Messages { sock, direction, length, .. } = messages;
+        let buffer = Buffer::UNKNOWN;
+        let call = Call { sock, sequences, tgid: messages.tgid, direction, length, buffer };
+        let Some(place) = NEXT_MESSAGE.get_ptr_mut(0) else { return };
+        place.write(arrive(&mut *messages.state, &call, bpf_ktime_get_ns()));
         bpf_loop(count, one_message as *mut core::ffi::c_void, (&raw mut messages).cast(), 0);
-        if sequences.known {
-            let ingress = matches!(messages.direction, Direction::Ingress);
-            if first || ingress {
-                (*messages.state).ingress_seq = sequences.ingress;
-            }
-            if first || !ingress {
-                (*messages.state).egress_seq = sequences.egress;
-            }
-        }
     }
 }
 
@@ -255,7 +256,12 @@ extern "C" fn one_message(index: u64, messages: *mut Messages) -> i64 {
             length,
             buffer,
         };
-        record(state, &call);
+        let Some(place) = NEXT_MESSAGE.get_ptr_mut(0) else { return 1 };
+        // SAFETY: a per-CPU slot; tracepoints run with preemption off.
+        let place = unsafe { &mut *place };
+        report(state, &call, place);
+        place.unseen = 0;
+        place.flags &= !BEGINS_RUN;
     }
     0
 }
@@ -269,43 +275,136 @@ fn moved(state: &State, now: Sequences, direction: Direction) -> u32 {
     }
 }
 
+/// Where a call lies in the conversation.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct Place {
+    time_ns: u64,
+    run: u32,
+    /// Bytes of its direction right before it that no hook saw.
+    unseen: u32,
+    flags: u8,
+    reserved: [u8; 7],
+}
+
 /// Reports one call and moves the connection's position past it.
 #[inline(always)]
 fn record(state: &mut State, call: &Call) {
+    let closed = call.sequences.closed;
+    if closed && matches!(call.direction, Direction::Egress) {
+        // The end of the connection was told of already: nobody gets these bytes.
+        return;
+    }
     // SAFETY: a helper without arguments.
     let time_ns = unsafe { bpf_ktime_get_ns() };
-    let direction = call.direction as u8;
-    let mut unseen = 0;
-    if state.connection == 0 {
-        if state.role == Role::Unknown as u8 && call.sequences.known {
+    let place = arrive(state, call, time_ns);
+    report(state, call, &place);
+    if closed {
+        // What is read after a reset is a connection of its own, since the other was ended.
+        end(state);
+    }
+}
+
+/// Takes note of a call: the connection's first one, a turn of it, bytes that went before.
+#[inline(always)]
+fn arrive(state: &mut State, call: &Call, time_ns: u64) -> Place {
+    let now = call.sequences;
+    let ingress = matches!(call.direction, Direction::Ingress);
+    let first = state.connection == 0;
+    if first {
+        if state.role == Role::Unknown as u8 && now.known {
             // SAFETY: the socket has sequence numbers, so it is TCP.
             let role =
                 unsafe { socket::role_at_first_bytes(call.sock, call.direction, call.length) };
             state.role = role as u8;
         }
-        begin(state, direction, time_ns);
-    } else {
-        if call.sequences.known {
-            let gap = moved(state, call.sequences, call.direction).wrapping_sub(call.length);
-            if (gap as i32) > 0 {
-                unseen = gap;
-            }
+        if now.known && state.anchored == 0 {
+            let (read, written) = if ingress { (call.length, 0) } else { (0, call.length) };
+            state.ingress_seq = now.ingress.wrapping_sub(read);
+            state.egress_seq = now.egress.wrapping_sub(written);
+            state.egress_in_runs = state.egress_seq;
+            state.anchored = 1;
         }
-        if state.direction != direction {
-            state.direction = direction;
-            state.run += 1;
-        }
+        let ahead = ingress && now.known && is_after(now.egress, state.egress_seq);
+        let first_direction = if ahead { Direction::Egress } else { call.direction };
+        begin(state, first_direction as u8, time_ns);
     }
-    if call.sequences.known {
-        let now = call.sequences;
-        // The first call fixes both; afterwards each direction keeps its own.
-        if state.announced == 0 || matches!(call.direction, Direction::Ingress) {
-            state.ingress_seq = now.ingress;
+    let mut place = turn(state, call.direction, now, first);
+    place.time_ns = time_ns;
+    if now.known {
+        let gap = moved(state, now, call.direction).wrapping_sub(call.length);
+        if (gap as i32) > 0 {
+            place.unseen = gap;
         }
-        if state.announced == 0 || matches!(call.direction, Direction::Egress) {
+        if ingress {
+            state.ingress_seq = now.ingress;
+        } else {
             state.egress_seq = now.egress;
         }
     }
+    place
+}
+
+/// Sequence number `a` lies after `b`.
+#[inline(always)]
+fn is_after(a: u32, b: u32) -> bool {
+    (a.wrapping_sub(b) as i32) > 0
+}
+
+/// Gives a call its run. The order of the bytes counts, not that of the hooks: while a thread
+/// is still on its way out of a write, another one may have read the answer already. Then the
+/// written bytes get their run first, and their record takes it when it comes.
+#[inline(always)]
+fn turn(state: &mut State, direction: Direction, now: Sequences, first: bool) -> Place {
+    let before = state.run;
+    let mut place = Place::default();
+    let new_egress = now.known && is_after(now.egress, state.egress_in_runs);
+    if matches!(direction, Direction::Egress) {
+        if now.known && !new_egress && !first {
+            let passed = u32::from(!runs_in(state, direction));
+            place.run = state.run.wrapping_sub(passed);
+            if state.egress_awaited == 1 {
+                place.flags = BEGINS_RUN;
+                state.egress_awaited = 0;
+            }
+            return place;
+        }
+    } else if now.known && is_after(now.egress, state.egress_seq) {
+        place.flags = AHEAD_OF_EGRESS;
+        if new_egress {
+            turn_to(state, Direction::Egress);
+            state.egress_awaited = u8::from(first || state.run != before);
+        }
+    }
+    if now.known {
+        state.egress_in_runs = now.egress;
+    }
+    let turned = state.run;
+    turn_to(state, direction);
+    if state.run != turned || (first && state.run == 0) {
+        place.flags |= BEGINS_RUN;
+    }
+    place.run = state.run;
+    place
+}
+
+/// The current run has this direction.
+#[inline(always)]
+fn runs_in(state: &State, direction: Direction) -> bool {
+    (state.run & 1) == u32::from((direction as u8 ^ state.first_direction) & 1)
+}
+
+#[inline(always)]
+fn turn_to(state: &mut State, direction: Direction) {
+    if !runs_in(state, direction) {
+        state.run += 1;
+    }
+}
+
+/// Writes the records of a call.
+#[inline(always)]
+fn report(state: &mut State, call: &Call, place: &Place) {
+    let Place { time_ns, run, unseen, flags, .. } = *place;
     let position =
         if matches!(call.direction, Direction::Ingress) { state.ingress } else { state.egress };
     let mut header = RecordHeader {
@@ -313,12 +412,12 @@ fn record(state: &mut State, call: &Call) {
         time_ns,
         position,
         length: call.length,
-        run: state.run,
+        run,
         tgid: call.tgid,
         kind: 0,
-        direction,
+        direction: call.direction as u8,
         reason: 0,
-        reserved: 0,
+        flags,
     };
     let end = position + u64::from(unseen) + u64::from(call.length);
     if matches!(call.direction, Direction::Ingress) {
@@ -327,7 +426,7 @@ fn record(state: &mut State, call: &Call) {
         state.egress = end;
     }
     if state.announced == 0 {
-        if !emit::open(&header, info(state, call)) {
+        if !emit::open(&header, |info| fill_info(info, state, call)) {
             lose(Loss::RingFull, u64::from(call.length), 0);
             count_untold(state);
             return;
@@ -340,6 +439,7 @@ fn record(state: &mut State, call: &Call) {
         seen = emit::hole(&header, HoleReason::Unseen);
         header.length = call.length;
         header.position += u64::from(unseen);
+        header.flags &= !BEGINS_RUN;
     }
     if buffers::copy(&header, call.buffer, call.length, config!(call_limit_bytes)) || seen {
         state.told = exchanges(state);
@@ -367,29 +467,26 @@ fn count_untold(state: &mut State) {
 /// Numbers a connection by the time and the processor of its first call: unique also over
 /// restarts of the agent, and no counter is shared between processors.
 #[inline(always)]
-fn begin(state: &mut State, direction: u8, time_ns: u64) {
+fn begin(state: &mut State, first_direction: u8, time_ns: u64) {
     // SAFETY: a helper without arguments.
     let processor = unsafe { bpf_get_smp_processor_id() };
     state.connection = time_ns << 6 | u64::from(processor & 63);
-    state.direction = direction;
-    state.first_direction = direction;
+    state.first_direction = first_direction;
 }
 
 #[inline(always)]
-fn info(state: &State, call: &Call) -> ConnectionInfo {
-    // SAFETY: guarded reads and a helper without arguments.
-    let (ends, cgroup_id) = unsafe { (socket::endpoints(call.sock), bpf_get_current_cgroup_id()) };
-    ConnectionInfo {
-        local_address: ends.local_address,
-        remote_address: ends.remote_address,
-        established_ns: state.established_ns,
-        cgroup_id,
-        netns: ends.netns,
-        local_port: ends.local_port,
-        remote_port: ends.remote_port,
-        role: state.role,
-        first_direction: state.first_direction,
-        reserved: [0; 6],
+fn fill_info(info: *mut ConnectionInfo, state: &State, call: &Call) {
+    // SAFETY: `info` is room in the ring; guarded reads and a helper without arguments; the
+    // target's value is copied at once.
+    unsafe {
+        socket::endpoints(call.sock, info);
+        (*info).established_ns = state.established_ns;
+        (*info).cgroup_id = bpf_get_current_cgroup_id();
+        (*info).role = state.role;
+        (*info).first_direction = state.first_direction;
+        let target = TARGETS.get(&call.tgid);
+        (*info).undecided = target.map_or(0, |target| target.undecided as u8);
+        (*info).reserved = [0; 5];
     }
 }
 
@@ -407,7 +504,17 @@ pub fn state_change<S: Store>(sock: *const Sock, new_state: i32) {
         TCP_ESTABLISHED => {
             if let Some(state) = S::find(sock) {
                 // SAFETY: a map value; a helper without arguments.
-                unsafe { (*state).established_ns = bpf_ktime_get_ns() };
+                let state = unsafe {
+                    (*state).established_ns = bpf_ktime_get_ns();
+                    &mut *state
+                };
+                let now = sequences::<S>(sock, state);
+                if now.known && state.connection == 0 {
+                    state.ingress_seq = now.ingress;
+                    state.egress_seq = now.egress;
+                    state.egress_in_runs = now.egress;
+                    state.anchored = 1;
+                }
             }
         }
         TCP_LISTEN => {
@@ -442,7 +549,7 @@ fn end(state: &mut State) {
         kind: 0,
         direction: Direction::Egress as u8,
         reason: 0,
-        reserved: 0,
+        flags: 0,
     };
     let reported = state.announced != 0 && emit::close(&header, state.ingress);
     let untold = state.untold;
@@ -453,4 +560,7 @@ fn end(state: &mut State) {
     if !reported {
         lose(Loss::CloseUnreported, 0, u64::from(untold));
     }
+    // The socket may still be read, or connected anew.
+    let (role, tgid, epoch, sequenced) = (state.role, state.tgid, state.epoch, state.sequenced);
+    *state = State { role, tgid, epoch, sequenced, ..State::EMPTY };
 }

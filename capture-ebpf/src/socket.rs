@@ -3,7 +3,7 @@
 
 use aya_ebpf::helpers::generated::{bpf_probe_read_kernel, bpf_skc_to_tcp_sock};
 
-use weir_abi::{Direction, Role};
+use weir_abi::{ConnectionInfo, Direction, Role};
 
 use crate::config::config;
 
@@ -36,21 +36,57 @@ pub unsafe fn read<T: Copy>(address: u64) -> T {
     }
 }
 
-/// The kernel's own count of each direction, modulo 2^32: the sequence numbers after the call.
+/// The kernel's own count of each direction, modulo 2^32: the sequence numbers after the call,
+/// without the one that a FIN takes.
 ///
 /// Plain numbers instead of an `Option`: the verifier refuses copies of undefined payloads.
 #[derive(Clone, Copy)]
 pub struct Sequences {
-    /// False where the socket has none.
+    /// False where the socket has none that count.
     pub known: bool,
+    /// The connection is over (a reset); what it had received can still be read.
+    pub closed: bool,
     /// `copied_seq`: next byte that the application reads.
     pub ingress: u32,
     /// `write_seq`: next byte that the application writes.
     pub egress: u32,
 }
 
+const TCP_FIN_WAIT1: u8 = 4;
+const TCP_FIN_WAIT2: u8 = 5;
+const TCP_TIME_WAIT: u8 = 6;
+const TCP_CLOSE: u8 = 7;
+const TCP_CLOSE_WAIT: u8 = 8;
+const TCP_LAST_ACK: u8 = 9;
+const TCP_CLOSING: u8 = 11;
+
 impl Sequences {
-    pub const UNKNOWN: Self = Self { known: false, ingress: 0, egress: 0 };
+    pub const UNKNOWN: Self = Self { known: false, closed: false, ingress: 0, egress: 0 };
+
+    #[inline(always)]
+    fn of(state: u8, copied: u32, received: u32, written: u32) -> Self {
+        if state == TCP_CLOSE {
+            // Nothing tells any more whether a FIN is counted in them.
+            return Self { closed: true, ..Self::UNKNOWN };
+        }
+        let sent_end = matches!(
+            state,
+            TCP_FIN_WAIT1 | TCP_FIN_WAIT2 | TCP_TIME_WAIT | TCP_LAST_ACK | TCP_CLOSING
+        );
+        Self {
+            known: true,
+            closed: false,
+            ingress: copied.wrapping_sub(u32::from(has_read_end(state, copied, received))),
+            egress: written.wrapping_sub(u32::from(sent_end)),
+        }
+    }
+}
+
+/// The peer's FIN is its last byte; reading up to it counts it as read.
+#[inline(always)]
+fn has_read_end(state: u8, copied: u32, received: u32) -> bool {
+    copied == received
+        && matches!(state, TCP_CLOSE_WAIT | TCP_TIME_WAIT | TCP_LAST_ACK | TCP_CLOSING)
 }
 
 /// Sequence numbers of a typed socket.
@@ -65,11 +101,11 @@ pub unsafe fn typed_sequences(sock: *const Sock) -> Sequences {
         if tcp.is_null() {
             return Sequences::UNKNOWN;
         }
-        Sequences {
-            known: true,
-            ingress: core::ptr::read_volatile(tcp.add(config!(copied_seq) as usize).cast()),
-            egress: core::ptr::read_volatile(tcp.add(config!(write_seq) as usize).cast()),
-        }
+        let written = core::ptr::read_volatile(tcp.add(config!(write_seq) as usize).cast());
+        let state = core::ptr::read_volatile(tcp.add(config!(skc_state) as usize));
+        let copied = core::ptr::read_volatile(tcp.add(config!(copied_seq) as usize).cast());
+        let received = core::ptr::read_volatile(tcp.add(config!(rcv_nxt) as usize).cast());
+        Sequences::of(state, copied, received, written)
     }
 }
 
@@ -81,11 +117,11 @@ pub unsafe fn typed_sequences(sock: *const Sock) -> Sequences {
 pub unsafe fn walked_sequences(sock: u64) -> Sequences {
     // SAFETY: plain numbers.
     unsafe {
-        Sequences {
-            known: true,
-            ingress: read(sock + u64::from(config!(copied_seq))),
-            egress: read(sock + u64::from(config!(write_seq))),
-        }
+        let written = read(sock + u64::from(config!(write_seq)));
+        let state = read(sock + u64::from(config!(skc_state)));
+        let copied = read(sock + u64::from(config!(copied_seq)));
+        let received = read(sock + u64::from(config!(rcv_nxt)));
+        Sequences::of(state, copied, received, written)
     }
 }
 
@@ -98,16 +134,34 @@ pub unsafe fn walked_sequences(sock: u64) -> Sequences {
 /// `sock` is a TCP socket; unreadable memory reads as zero.
 #[inline(always)]
 pub unsafe fn role_at_first_bytes(sock: u64, direction: Direction, length: u32) -> Role {
+    // The numbers are read without the socket's lock, so a packet may arrive between two of
+    // them: look again before believing that bytes went before.
+    let mut looks = 0;
+    while looks < 4 {
+        // SAFETY: by the caller.
+        let role = unsafe { role_now(sock, direction, length) };
+        if !matches!(role, Role::Unknown) {
+            return role;
+        }
+        looks += 1;
+    }
+    Role::Unknown
+}
+
+#[inline(always)]
+unsafe fn role_now(sock: u64, direction: Direction, length: u32) -> Role {
     // SAFETY: plain numbers.
     let (consumed, produced) = unsafe {
         let received: u64 = read(sock + u64::from(config!(bytes_received)));
         let receive_next: u32 = read(sock + u64::from(config!(rcv_nxt)));
         let copied: u32 = read(sock + u64::from(config!(copied_seq)));
+        let state: u8 = read(sock + u64::from(config!(skc_state)));
         let acked: u64 = read(sock + u64::from(config!(bytes_acked)));
         let unacked: u32 = read(sock + u64::from(config!(snd_una)));
         let written: u32 = read(sock + u64::from(config!(write_seq)));
+        let end = u64::from(has_read_end(state, copied, receive_next));
         (
-            received.wrapping_sub(u64::from(receive_next.wrapping_sub(copied))),
+            received.wrapping_sub(u64::from(receive_next.wrapping_sub(copied))).wrapping_sub(end),
             acked.wrapping_add(u64::from(written.wrapping_sub(unacked))),
         )
     };
@@ -155,47 +209,42 @@ pub unsafe fn kind(sock: u64) -> Kind {
     }
 }
 
-/// Addresses and ports of a connection.
-pub struct Endpoints {
-    pub local_address: [u8; 16],
-    pub remote_address: [u8; 16],
-    pub local_port: u16,
-    pub remote_port: u16,
-    pub netns: u32,
-}
-
+/// Writes addresses and ports of a connection to where the reader gets them: there is no room
+/// for them on the stack.
+///
 /// # Safety
-/// None is asked: unreadable memory reads as zero.
+/// `info` is writable; unreadable memory of the socket reads as zero.
 #[inline(always)]
-pub unsafe fn endpoints(sock: u64) -> Endpoints {
+pub unsafe fn endpoints(sock: u64, info: *mut ConnectionInfo) {
     // SAFETY: plain numbers and byte arrays.
     unsafe {
         let family: u16 = read(sock + u64::from(config!(skc_family)));
-        let (local_address, remote_address) = if family == AF_INET6 {
-            (
-                read(sock + u64::from(config!(skc_v6_rcv_saddr))),
-                read(sock + u64::from(config!(skc_v6_daddr))),
-            )
+        let local = &raw mut (*info).local_address;
+        let remote = &raw mut (*info).remote_address;
+        if family == AF_INET6 {
+            read_into(sock + u64::from(config!(skc_v6_rcv_saddr)), local.cast(), 16);
+            read_into(sock + u64::from(config!(skc_v6_daddr)), remote.cast(), 16);
         } else {
-            (
-                mapped(read(sock + u64::from(config!(skc_rcv_saddr)))),
-                mapped(read(sock + u64::from(config!(skc_daddr)))),
-            )
-        };
+            local.write(MAPPED);
+            remote.write(MAPPED);
+            read_into(sock + u64::from(config!(skc_rcv_saddr)), local.cast::<u8>().add(12), 4);
+            read_into(sock + u64::from(config!(skc_daddr)), remote.cast::<u8>().add(12), 4);
+        }
         let net: u64 = read(sock + u64::from(config!(skc_net)));
         let remote_port: u16 = read(sock + u64::from(config!(skc_dport)));
-        Endpoints {
-            local_address,
-            remote_address,
-            local_port: read(sock + u64::from(config!(skc_num))),
-            remote_port: u16::from_be(remote_port),
-            netns: read(net + u64::from(config!(net_inum))),
-        }
+        (*info).local_port = read(sock + u64::from(config!(skc_num)));
+        (*info).remote_port = u16::from_be(remote_port);
+        (*info).netns = read(net + u64::from(config!(net_inum)));
     }
 }
 
-/// IPv4 in the IPv4-mapped form (RFC 4291, 2.5.5.2).
+/// # Safety
+/// `to` has room for `length` bytes, which are zeroed where `address` cannot be read.
 #[inline(always)]
-fn mapped(v4: [u8; 4]) -> [u8; 16] {
-    [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, v4[0], v4[1], v4[2], v4[3]]
+unsafe fn read_into(address: u64, to: *mut u8, length: u32) {
+    // SAFETY: by the caller.
+    unsafe { bpf_probe_read_kernel(to.cast(), length, address as *const _) };
 }
+
+/// The IPv4-mapped form (RFC 4291, 2.5.5.2) of no address.
+const MAPPED: [u8; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0];

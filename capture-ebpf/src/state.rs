@@ -7,9 +7,9 @@ use aya_ebpf::{
     macros::{btf_map, map},
     maps::HashMap,
 };
-use weir_abi::{Direction, Role};
+use weir_abi::Role;
 
-use crate::socket::Sock;
+use crate::socket::{self, Sequences, Sock};
 
 /// State of one connection. All zero is "never seen".
 #[repr(C)]
@@ -25,7 +25,10 @@ pub struct State {
     /// The kernel's sequence number after the last byte that is accounted for.
     pub ingress_seq: u32,
     pub egress_seq: u32,
-    /// Ordinal of the current run of calls in one direction.
+    /// Up to this sequence number written bytes have a run.
+    pub egress_in_runs: u32,
+    /// Ordinal of the current run of calls in one direction; even ones have the first
+    /// direction.
     pub run: u32,
     /// Exchanges up to the last record that the reader can see.
     pub told: u32,
@@ -37,14 +40,17 @@ pub struct State {
     /// Vector of a recvmmsg or sendmmsg under way, and its next message.
     pub vector: u64,
     pub vector_next: u32,
-    pub direction: u8,
     pub first_direction: u8,
     pub role: u8,
     /// The reader has the connection's [`weir_abi::ConnectionInfo`].
     pub announced: u8,
     /// The kernel's own sequence numbers count (plain TCP).
     pub sequenced: u8,
-    pub reserved: [u8; 3],
+    /// Both sequence numbers are known, from the handshake or the first call.
+    pub anchored: u8,
+    /// The run before the current one began with written bytes whose record is still to come.
+    pub egress_awaited: u8,
+    pub reserved: [u8; 6],
 }
 
 impl State {
@@ -55,6 +61,7 @@ impl State {
         established_ns: 0,
         ingress_seq: 0,
         egress_seq: 0,
+        egress_in_runs: 0,
         run: 0,
         told: 0,
         untold: 0,
@@ -62,12 +69,13 @@ impl State {
         epoch: 0,
         vector: 0,
         vector_next: 0,
-        direction: Direction::Ingress as u8,
         first_direction: 0,
         role: Role::Unknown as u8,
         announced: 0,
         sequenced: 0,
-        reserved: [0; 3],
+        anchored: 0,
+        egress_awaited: 0,
+        reserved: [0; 6],
     };
 }
 
@@ -85,6 +93,8 @@ pub trait Store {
     fn find_or_make(sock: *const Sock) -> Option<*mut State>;
     /// The socket ends.
     fn forget(sock: *const Sock);
+    /// Its sequence numbers, when it is plain TCP.
+    fn sequences(sock: *const Sock) -> Sequences;
 }
 
 /// Socket-local storage: no look-up by key, freed with the socket. Needs a typed pointer.
@@ -120,6 +130,12 @@ impl Store for InSocket {
 
     #[inline(always)]
     fn forget(_: *const Sock) {}
+
+    #[inline(always)]
+    fn sequences(sock: *const Sock) -> Sequences {
+        // SAFETY: a typed socket pointer.
+        unsafe { socket::typed_sequences(sock) }
+    }
 }
 
 /// A hash table by the socket's address, cleared when the socket closes.
@@ -144,5 +160,11 @@ impl Store for ByAddress {
     #[inline(always)]
     fn forget(sock: *const Sock) {
         let _ = CONNECTIONS.remove(&(sock as u64));
+    }
+
+    #[inline(always)]
+    fn sequences(sock: *const Sock) -> Sequences {
+        // SAFETY: guarded reads.
+        unsafe { socket::walked_sequences(sock as u64) }
     }
 }

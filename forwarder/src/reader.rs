@@ -14,7 +14,7 @@ use crate::{
     clock::WallClock,
     connections::Connections,
     pipeline::{Active, Book, Pipeline},
-    ring::{DrainEnd, Ring, Waiter},
+    ring::{DrainEnd, Drained, Ring, Waiter},
 };
 
 /// Ring bytes between two hand-overs to the queues.
@@ -83,7 +83,8 @@ impl Reader {
                 self.tick(ticked.elapsed());
                 ticked = Instant::now();
             }
-            let (records, end) = self.drain();
+            let Drained { records, end, .. } = self.drain();
+            self.settle();
             let timeout = match end {
                 DrainEnd::Limit | DrainEnd::Corrupt => continue,
                 // A record that nobody commits any more ends the reading, but not at once.
@@ -111,12 +112,24 @@ impl Reader {
         }
     }
 
+    /// Goes by a new plan, but not before what the ring holds already was treated by the old
+    /// one, under which it was captured.
     fn take_plan(&mut self, active: &mut Option<Arc<Active>>) {
-        let current = self.shared.active.load();
+        let current = self.shared.active.load_full();
         if active.as_ref().is_some_and(|known| Arc::ptr_eq(known, &current)) {
             return;
         }
-        let current = Arc::clone(&current);
+        let mut waiting_bytes = self.ring.waiting_bytes();
+        let mut patience = BUSY_PATIENCE;
+        while waiting_bytes > 0 && patience > 0 {
+            let drained = self.drain();
+            waiting_bytes = waiting_bytes.saturating_sub(drained.bytes);
+            if drained.end == DrainEnd::Busy {
+                patience -= 1;
+                std::thread::sleep(BUSY);
+            }
+        }
+        self.settle();
         let mut book = lock(&self.shared.book);
         self.pipeline.apply(&current, &mut book, WallClock::monotonic_ns());
         drop(book);
@@ -130,10 +143,10 @@ impl Reader {
         self.pipeline.tick(&mut book, WallClock::monotonic_ns(), elapsed);
     }
 
-    fn drain(&mut self) -> (u64, DrainEnd) {
+    fn drain(&mut self) -> Drained {
         if self.ring.waiting_bytes() == 0 {
             self.shared.empty_drains.fetch_add(1, Ordering::Release);
-            return (0, DrainEnd::Empty);
+            return Drained { records: 0, bytes: 0, end: DrainEnd::Empty };
         }
         let Self { ring, shared, connections, pipeline, .. } = self;
         let mut book = lock(&shared.book);
@@ -146,7 +159,18 @@ impl Reader {
         connections.note(&mut book);
         pipeline.flush();
         drop(book);
-        (drained.records, drained.end)
+        drained
+    }
+
+    /// Lets go on what waited.
+    fn settle(&mut self) {
+        if self.connections.are_waiting() {
+            let Self { shared, connections, pipeline, .. } = self;
+            let mut book = lock(&shared.book);
+            connections.settle(WallClock::monotonic_ns(), pipeline, &mut book);
+            connections.note(&mut book);
+            pipeline.flush();
+        }
     }
 
     fn finish(&mut self) {

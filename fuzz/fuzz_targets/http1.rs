@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use weir_dissect::{Connection, Direction, Event, Limits, Role};
+use weir_dissect::{Connection, Direction, Event, Limits, Place, Role};
 
 #[derive(Arbitrary, Debug)]
 struct Conversation<'a> {
@@ -45,12 +45,15 @@ fn play(
     let (mut ends, mut run, mut before) = ([0_u64; 2], 0, None);
     for (egress, bytes) in conversation.calls.iter().filter(|(_, bytes)| !bytes.is_empty()) {
         let direction = Direction::from_u8(u8::from(*egress));
-        if before.replace(direction).is_some_and(|before| before != direction) {
-            run += 1;
-        }
-        for piece in bytes.chunks(piece_bytes) {
+        let before = before.replace(direction);
+        let turns = before != Some(direction);
+        run += u32::from(before.is_some() && turns);
+        for (at, piece) in bytes.chunks(piece_bytes).enumerate() {
             let position = &mut ends[direction as usize];
-            connection.data(direction, *position, run, u64::from(run), piece, &mut sink);
+            let begins_run = turns && at == 0;
+            let time_ns = u64::from(run);
+            let place = Place { direction, position: *position, run, begins_run, time_ns };
+            connection.data(place, piece, &mut sink);
             *position += piece.len() as u64;
             assert!(connection.held_bytes() <= LIMITS.max_held_bytes());
             assert_eq!(connection.next(direction), *position);

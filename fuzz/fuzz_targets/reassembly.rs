@@ -5,13 +5,14 @@
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use weir_dissect::{Connection, Direction, Event, HoleReason, Limits, Role};
+use weir_dissect::{Connection, Direction, Event, HoleReason, Limits, Place, Role};
 
 #[derive(Arbitrary, Debug)]
 struct Record<'a> {
     egress: bool,
     place: Place,
     run: Run,
+    begins_run: bool,
     payload: Payload<'a>,
 }
 
@@ -79,13 +80,12 @@ fuzz_target!(|tape: Tape<'_>| {
             Run::At(run) => run,
         };
         before = direction;
+        let place =
+            Place { direction, position, run, begins_run: record.begins_run, time_ns: 1 };
         match record.payload {
-            Payload::Data(bytes) => {
-                connection.data(direction, position, run, 1, bytes, &mut sink);
-            }
+            Payload::Data(bytes) => connection.data(place, bytes, &mut sink),
             Payload::Hole(length, reason) => {
-                let reason = HoleReason::from_u8(reason % 6);
-                connection.hole(direction, position, length, reason, run, 1, &mut sink);
+                connection.hole(place, length, HoleReason::from_u8(reason % 6), &mut sink);
             }
         }
         assert!(connection.next(direction) >= next, "a position moved back");
@@ -98,8 +98,15 @@ fuzz_target!(|tape: Tape<'_>| {
     assert_eq!(connection.held_bytes(), 0);
     let mut after = 0;
     let mut late = |_| after += 1;
-    connection.data(Direction::Ingress, 0, 0, 3, b"GET / HTTP/1.1\r\n\r\n", &mut late);
-    connection.hole(Direction::Egress, 9, 9, HoleReason::Unseen, 9, 3, &mut late);
+    let place = |direction, position, run| Place {
+        direction,
+        position,
+        run,
+        begins_run: true,
+        time_ns: 3,
+    };
+    connection.data(place(Direction::Ingress, 0, 0), b"GET / HTTP/1.1\r\n\r\n", &mut late);
+    connection.hole(place(Direction::Egress, 9, 9), 9, HoleReason::Unseen, &mut late);
     connection.close(9, 9, 9, 3, &mut late);
     connection.finish(3, &mut late);
     assert_eq!(after, 0, "an event after the end");

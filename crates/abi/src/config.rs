@@ -1,7 +1,7 @@
 //! Read-only globals of the kernel side, set before it is loaded.
 
 /// Version of every layout in this crate.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 /// Set as the read-only global `CONFIG`. Offsets are in bytes and come from the running
 /// kernel's BTF, since Rust programs carry no CO-RE relocations.
@@ -16,6 +16,8 @@ pub struct Config {
     pub sk_protocol: u32,
     /// `sock_common.skc_family`
     pub skc_family: u32,
+    /// `sock_common.skc_state`
+    pub skc_state: u32,
     /// `sock_common.skc_num`: local port, host byte order
     pub skc_num: u32,
     /// `sock_common.skc_dport`: remote port, network byte order
@@ -68,4 +70,4 @@ pub struct Config {
     pub signal_live: u32,
 }
 
-const _: () = assert!(size_of::<Config>() == 116);
+const _: () = assert!(size_of::<Config>() == 120);

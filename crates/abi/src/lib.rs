@@ -15,7 +15,8 @@ pub use config::{ABI_VERSION, Config};
 pub use loss::{Loss, LossCounter};
 pub use process::{ProcessEvent, ProcessEventKind, Target};
 pub use record::{
-    ConnectionInfo, Direction, HoleReason, RECORD_HEADER_BYTES, RecordHeader, RecordKind, Role,
+    AHEAD_OF_EGRESS, BEGINS_RUN, ConnectionInfo, Direction, HoleReason, RECORD_HEADER_BYTES,
+    RecordHeader, RecordKind, Role,
 };
 
 /// Largest payload of one [`RecordKind::Data`] record, in bytes.

@@ -47,7 +47,11 @@ pub struct ProcessEvent {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Target {
-    pub reserved: u32,
+    /// 1 from a process's beginning (its exec, or its fork by a target) until the agent says
+    /// whether it is one: what it does in its first moments is not missed.
+    pub undecided: u32,
 }
+
+const _: () = assert!(size_of::<Target>() == 4);
 
 const _: () = assert!(size_of::<ProcessEvent>() == 24);

@@ -139,8 +139,19 @@ pub struct RecordHeader {
     pub direction: u8,
     /// [`HoleReason`] as its number, for holes; else 0.
     pub reason: u8,
-    pub reserved: u8,
+    /// [`BEGINS_RUN`] and [`AHEAD_OF_EGRESS`].
+    pub flags: u8,
 }
+
+/// Flag of a record: its bytes are the first of their run. When that record is lost, the
+/// others of the run do not carry it, so a reader never takes the middle of a run for its
+/// beginning.
+pub const BEGINS_RUN: u8 = 1;
+
+/// Flag of an ingress record: bytes were written before these were read, but their own record
+/// comes later, since another thread is still on its way out of that call. A reader takes this
+/// record after the next egress one.
+pub const AHEAD_OF_EGRESS: u8 = 2;
 
 /// What is known of a connection at first sight.
 #[repr(C)]
@@ -164,7 +175,10 @@ pub struct ConnectionInfo {
     pub role: u8,
     /// [`Direction`] of run 0 as its number.
     pub first_direction: u8,
-    pub reserved: [u8; 6],
+    /// 1 while the agent has not yet said whether the process is captured (see
+    /// [`Target`](crate::Target)).
+    pub undecided: u8,
+    pub reserved: [u8; 5],
 }
 
 const _: () = assert!(size_of::<RecordHeader>() == 40);

@@ -60,8 +60,15 @@ fn drive(mut sink: impl FnMut(Event)) -> Duration {
     let start = cpu_time();
     for pair in 0..PAIRS {
         let time_ns = u64::from(pair) * 1000;
-        connection.data(Direction::Ingress, asked, 2 * pair, time_ns, REQUEST, &mut sink);
-        connection.data(Direction::Egress, answered, 2 * pair + 1, time_ns, &response, &mut sink);
+        let place = |direction, position, run| weir_dissect::Place {
+            direction,
+            position,
+            run,
+            begins_run: true,
+            time_ns,
+        };
+        connection.data(place(Direction::Ingress, asked, 2 * pair), REQUEST, &mut sink);
+        connection.data(place(Direction::Egress, answered, 2 * pair + 1), &response, &mut sink);
         asked += REQUEST.len() as u64;
         answered += response.len() as u64;
     }

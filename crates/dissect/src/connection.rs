@@ -5,16 +5,15 @@ use weir_abi::{Direction, HoleReason, Role};
 
 use crate::{
     event::{Event, UndecodableReason},
-    http1::{Http1, Place},
+    http1::Http1,
     joining::{Found, Joining},
     limits::Limits,
+    place::Place,
 };
 
 /// State of one captured connection.
 ///
-/// Feed it the kernel's records of that connection in ring order. Positions are bytes of
-/// the direction since the connection was first seen; `run` is the record's run ordinal;
-/// times are kernel monotonic nanoseconds. Events go to `sink`, which is called before the
+/// Feed it the kernel's records of that connection in ring order. Events go to `sink`, which is called before the
 /// method returns and never after [`Connection::close`] or [`Connection::finish`] did.
 #[derive(Debug)]
 pub struct Connection {
@@ -55,38 +54,25 @@ impl Connection {
 
     /// Takes the bytes of a data record. A position past the expected one is a gap, one
     /// before it is a repetition, of which only the new bytes are used.
-    pub fn data(
-        &mut self,
-        direction: Direction,
-        position: u64,
-        run: u32,
-        time_ns: u64,
-        bytes: &[u8],
-        sink: &mut impl FnMut(Event),
-    ) {
-        let repeated = self.next(direction).saturating_sub(position);
+    pub fn data(&mut self, place: Place, bytes: &[u8], sink: &mut impl FnMut(Event)) {
+        let repeated = self.next(place.direction).saturating_sub(place.position);
         let fresh = usize::try_from(repeated).ok().and_then(|repeated| bytes.get(repeated..));
         if let Some(fresh @ [_, ..]) = fresh {
-            let place = Place { direction, position: position + repeated, run, time_ns };
-            self.fresh_data(place, fresh, sink);
+            self.fresh_data(behind(place, repeated), fresh, sink);
         }
     }
 
     /// Takes a hole record: `length` bytes from `position` on passed without a copy.
-    #[expect(clippy::too_many_arguments, reason = "they are the fields of the record")]
     pub fn hole(
         &mut self,
-        direction: Direction,
-        position: u64,
+        place: Place,
         length: u64,
         reason: HoleReason,
-        run: u32,
-        time_ns: u64,
         sink: &mut impl FnMut(Event),
     ) {
-        let repeated = self.next(direction).saturating_sub(position);
+        let repeated = self.next(place.direction).saturating_sub(place.position);
         let length = length.saturating_sub(repeated);
-        let place = Place { direction, position: position.saturating_add(repeated), run, time_ns };
+        let place = behind(place, repeated);
         if length == 0 {
             return;
         }
@@ -208,9 +194,8 @@ impl Connection {
                 http.data(held.place, &held.bytes, sink);
                 self.stage = Stage::Http1(Box::new(http));
                 self.look_for_end(sink);
-                let position = place.position + taken as u64;
                 if let Some(rest @ [_, ..]) = bytes.get(taken..) {
-                    self.fresh_data(Place { position, ..place }, rest, sink);
+                    self.fresh_data(behind(place, taken as u64), rest, sink);
                 }
             }
         }
@@ -242,6 +227,12 @@ impl Opaque {
             sink(Event::Undecodable { bytes, reason: self.reason });
         }
     }
+}
+
+/// The place `bytes` after the beginning of `place`.
+fn behind(place: Place, bytes: u64) -> Place {
+    let begins_run = place.begins_run && bytes == 0;
+    Place { position: place.position.saturating_add(bytes), begins_run, ..place }
 }
 
 fn tell_joined(joining: &mut Joining, sink: &mut impl FnMut(Event)) {

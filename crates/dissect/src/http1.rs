@@ -30,19 +30,11 @@ use crate::{
     exchange::Message,
     head::{RequestHead, ResponseHead, framing::Asked},
     limits::Limits,
+    place::Place,
 };
 
 /// Where events go. A trait object: the dissector is compiled once, not per sink.
 pub(crate) type Sink<'a> = &'a mut dyn FnMut(Event);
-
-/// A record's place, without its payload.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Place {
-    pub(crate) direction: Direction,
-    pub(crate) position: u64,
-    pub(crate) run: u32,
-    pub(crate) time_ns: u64,
-}
 
 /// How responses find their requests.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -157,9 +149,9 @@ impl Http1 {
 
     /// Takes a data record that is not a repetition; a position ahead is a gap.
     pub(crate) fn data(&mut self, place: Place, mut bytes: &[u8], sink: Sink<'_>) {
-        let (run, begins) = self.arrive(place, sink);
+        let run = self.arrive(place, sink);
         let unknown = !self.confirmed && self.lost_boundary(place.direction);
-        if begins && unknown && detect::is_tls_record(bytes) {
+        if place.begins_run && unknown && detect::is_tls_record(bytes) {
             self.opaque = Some(UndecodableReason::Tls);
         }
         let length = bytes.len() as u64;
@@ -182,7 +174,7 @@ impl Http1 {
 
     /// Takes a hole record that is not a repetition.
     pub(crate) fn hole(&mut self, place: Place, length: u64, reason: HoleReason, sink: Sink<'_>) {
-        let (run, _begins) = self.arrive(place, sink);
+        let run = self.arrive(place, sink);
         let unseen = Unseen { bytes: length, reason, time_ns: Some(place.time_ns) };
         self.gap(place.direction, unseen, run, sink);
         if self.lost_boundary(place.direction) {

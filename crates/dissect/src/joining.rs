@@ -9,8 +9,9 @@ use crate::{
         RequestHead, ResponseHead,
         kind::{HeadKind, Start},
     },
-    http1::{Place, requests_between},
+    http1::requests_between,
     limits::Limits,
+    place::Place,
 };
 
 /// Runs that may pass before the connection counts as one of an unknown protocol.
@@ -72,12 +73,12 @@ impl Joining {
     /// Takes a data record that is not a repetition. Also says how many of its bytes are in
     /// what was found.
     pub(crate) fn data(&mut self, place: Place, bytes: &[u8], limits: &Limits) -> (usize, Found) {
-        let begins = self.arrive(place);
+        self.arrive(place);
         self.next[place.direction as usize] = place.position.saturating_add(bytes.len() as u64);
         if self.runs > MAX_RUNS {
             return (0, Found::Opaque(UndecodableReason::UnknownProtocol));
         }
-        if begins {
+        if place.begins_run {
             self.held = Some(Held { place, bytes: Vec::new() });
         }
         let Some(held) = &mut self.held else {
@@ -131,14 +132,14 @@ impl Joining {
         std::mem::take(&mut self.skipped_bytes)
     }
 
-    /// Takes note of gaps and turns; true for the first record of a run.
-    fn arrive(&mut self, place: Place) -> bool {
+    /// Takes note of gaps and turns.
+    fn arrive(&mut self, place: Place) {
         if place.position > self.next[place.direction as usize] {
             self.drop_held();
         }
         let (run, last) = (i64::from(place.run), self.last_run.map_or(-1, i64::from));
         if run <= last {
-            return false;
+            return;
         }
         self.drop_held();
         for (vanished, parity) in self.vanished.iter_mut().zip([0, 1]) {
@@ -146,7 +147,6 @@ impl Joining {
         }
         self.last_run = Some(place.run);
         self.runs += 1;
-        true
     }
 
     fn found(&mut self, asks: bool) -> Found {

@@ -13,6 +13,7 @@ mod head;
 mod http1;
 mod joining;
 mod limits;
+mod place;
 pub mod record;
 
 pub use connection::Connection;
@@ -20,4 +21,5 @@ pub use event::{Event, HalfReason, UndecodableReason, UpgradeProtocol, hole_name
 pub use exchange::{Defect, Defects, Exchange, Message, MessageBody};
 pub use head::{FieldLines, RequestHead, ResponseHead, Version};
 pub use limits::Limits;
+pub use place::Place;
 pub use weir_abi::{Direction, HoleReason, Role};

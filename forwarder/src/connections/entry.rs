@@ -1,17 +1,23 @@
 //! One connection of the table, and who wants it.
 
-use weir_abi::{ConnectionInfo, Direction, HoleReason, RecordHeader, Role};
-use weir_dissect::{Connection, Limits};
+use weir_abi::{
+    AHEAD_OF_EGRESS, BEGINS_RUN, ConnectionInfo, Direction, HoleReason, RecordHeader, Role,
+};
+use weir_dissect::{Connection, Limits, Place};
 
-use super::wire::{RecordBody, address};
+use super::{
+    held::Held,
+    wire::{RecordBody, address},
+};
 use crate::{
     attribution::Attribution,
     clock::WallClock,
     pipeline::{Book, Facts, Pipeline, Side},
 };
 
-/// A process that is not known yet is asked for again after this time.
-const ASK_AGAIN_NS: u64 = 1_000_000_000;
+/// A process that is not known yet is asked for again after this time. So long records wait to
+/// be claimed, and for those that belong before them.
+pub(super) const ASK_AGAIN_NS: u64 = 1_000_000_000;
 
 pub(super) struct Entry {
     /// Of the last record.
@@ -26,6 +32,8 @@ pub(super) enum State {
     Own,
     /// Nobody wants it, as far as is known.
     Ignored(Box<Unclaimed>),
+    /// Its process is so new that nobody can say yet.
+    Waiting(Box<Waiting>),
     Live(Box<Live>),
     /// It held too much.
     GivenUp,
@@ -39,15 +47,45 @@ pub(super) struct Unclaimed {
     pub(super) tgid: u32,
 }
 
+/// A connection whose records wait for a claim.
+pub(super) struct Waiting {
+    pub(super) unclaimed: Unclaimed,
+    pub(super) held: Held,
+    /// The end of it is among them.
+    pub(super) closed: bool,
+}
+
 pub(super) struct Live {
     pub(super) info: ConnectionInfo,
     pub(super) tgid: u32,
     pub(super) facts: Facts,
     pub(super) stream: Connection,
+    /// What was read after bytes whose own record is still to come.
+    pub(super) early: Held,
+    /// That record came.
+    pub(super) early_is_due: bool,
     pub(super) held_bytes: usize,
 }
 
 impl Entry {
+    /// Captured bytes that it holds.
+    pub(super) fn held_bytes(&self) -> usize {
+        match &self.state {
+            State::Live(live) => live.held_bytes,
+            State::Waiting(waiting) => waiting.held.bytes(),
+            State::Own | State::Ignored(_) | State::GivenUp => 0,
+        }
+    }
+
+    /// Something of it waits.
+    pub(super) fn waits(&self) -> bool {
+        match &self.state {
+            State::Live(live) => !live.early.is_empty(),
+            State::Waiting(_) => true,
+            State::Own | State::Ignored(_) | State::GivenUp => false,
+        }
+    }
+
     /// An ignored connection is asked about again when another process uses it, and once in a
     /// while since its process may not have been known yet.
     pub(super) fn should_ask(&self, header: &RecordHeader) -> bool {
@@ -70,7 +108,7 @@ impl Entry {
     ) {
         self.generation = pipeline.generation();
         match &mut self.state {
-            State::Own | State::GivenUp => {}
+            State::Own | State::GivenUp | State::Waiting(_) => {}
             State::Ignored(unclaimed) => {
                 (unclaimed.asked_ns, unclaimed.tgid) = (header.time_ns, header.tgid);
                 if let Some(claim) = unclaimed.claim(header.connection, attribution, pipeline) {
@@ -128,7 +166,8 @@ impl Claim {
         let limits = Limits { max_body_bytes, max_buffered_bytes, ..limits };
         let stream = Connection::new(self.facts.role, limits);
         let Self { info, tgid, facts } = self;
-        State::Live(Box::new(Live { info, tgid, facts, stream, held_bytes: 0 }))
+        let (early, early_is_due, held_bytes) = (Held::default(), false, 0);
+        State::Live(Box::new(Live { info, tgid, facts, stream, early, early_is_due, held_bytes }))
     }
 }
 
@@ -165,6 +204,8 @@ impl Live {
         }
     }
 
+    /// Takes the next record of the ring. One that is ahead of its turn waits for those before
+    /// it.
     pub(super) fn feed(
         &mut self,
         header: &RecordHeader,
@@ -172,21 +213,55 @@ impl Live {
         pipeline: &mut Pipeline,
         book: &mut Book,
     ) {
+        let egress = Direction::from_u8(header.direction) == Direction::Egress;
+        let closes = matches!(body, RecordBody::Close { .. });
+        if header.flags & AHEAD_OF_EGRESS != 0 && !egress && !self.early_is_due {
+            if self.early.push(header, body) {
+                self.held_bytes = self.stream.held_bytes() + self.early.bytes();
+                return;
+            }
+            self.release_early(pipeline, book);
+        } else if egress && !closes && !self.early.is_empty() {
+            self.early_is_due = true;
+        } else {
+            self.release_early(pipeline, book);
+        }
+        self.dissect(header, body, pipeline, book);
+    }
+
+    /// Takes what waited for its turn.
+    pub(super) fn release_early(&mut self, pipeline: &mut Pipeline, book: &mut Book) {
+        self.early_is_due = false;
+        let mut early = std::mem::take(&mut self.early);
+        early.release(|header, body| self.dissect(header, body, pipeline, book));
+    }
+
+    fn dissect(
+        &mut self,
+        header: &RecordHeader,
+        body: &RecordBody<'_>,
+        pipeline: &mut Pipeline,
+        book: &mut Book,
+    ) {
         let RecordHeader { position, run, time_ns, .. } = *header;
-        let direction = Direction::from_u8(header.direction);
+        let place = Place {
+            direction: Direction::from_u8(header.direction),
+            position,
+            run,
+            begins_run: header.flags & BEGINS_RUN != 0,
+            time_ns,
+        };
         let Self { facts, stream, .. } = self;
         match body {
             RecordBody::Open(_) => {}
             RecordBody::Data(bytes) => {
                 book.node.ring.payload_bytes += bytes.len() as u64;
-                stream.data(direction, position, run, time_ns, bytes, &mut |event| {
-                    pipeline.event(facts, event, book);
-                });
+                stream.data(place, bytes, &mut |event| pipeline.event(facts, event, book));
             }
             RecordBody::Hole => {
                 let (length, reason) =
                     (u64::from(header.length), HoleReason::from_u8(header.reason));
-                stream.hole(direction, position, length, reason, run, time_ns, &mut |event| {
+                stream.hole(place, length, reason, &mut |event| {
                     pipeline.event(facts, event, book);
                 });
             }
@@ -195,10 +270,11 @@ impl Live {
                 stream.close(*ingress_end, position, run, time_ns, &mut sink);
             }
         }
-        self.held_bytes = self.stream.held_bytes();
+        self.held_bytes = self.stream.held_bytes() + self.early.bytes();
     }
 
     pub(super) fn finish(&mut self, time_ns: u64, pipeline: &mut Pipeline, book: &mut Book) {
+        self.release_early(pipeline, book);
         let Self { facts, stream, .. } = self;
         stream.finish(time_ns, &mut |event| pipeline.event(facts, event, book));
     }

@@ -1,6 +1,8 @@
 //! Every connection that the kernel side tells of, by its number.
 
 mod entry;
+mod held;
+mod waiting;
 mod wire;
 
 #[cfg(test)]
@@ -15,7 +17,8 @@ use weir_abi::{ConnectionInfo, RecordHeader};
 use weir_dissect::Limits;
 
 use self::{
-    entry::{Entry, State, Unclaimed},
+    entry::{Entry, State, Unclaimed, Waiting},
+    held::Held,
     wire::{Record, RecordBody, address},
 };
 use crate::{
@@ -50,6 +53,8 @@ pub(crate) struct Connections {
     own: OwnEndpoints,
     clock: WallClock,
     held_bytes: usize,
+    /// Connections of which something waits.
+    waiting: Vec<u64>,
 }
 
 impl Connections {
@@ -65,6 +70,7 @@ impl Connections {
             own,
             clock: WallClock::measure(),
             held_bytes: 0,
+            waiting: Vec::new(),
         }
     }
 
@@ -94,6 +100,7 @@ impl Connections {
 
     /// Ends every connection: what is under way becomes half pairs.
     pub(crate) fn finish(&mut self, pipeline: &mut Pipeline, book: &mut Book) {
+        self.settle(u64::MAX, pipeline, book);
         for (_, entry) in self.table.drain() {
             if let State::Live(mut live) = entry.state {
                 live.finish(entry.seen_ns, pipeline, book);
@@ -135,6 +142,10 @@ impl Connections {
             let claimed = unclaimed.claim(header.connection, &*self.attribution, pipeline);
             if let Some(claim) = claimed {
                 claim.live(self.clock, self.limits.connection)
+            } else if info.undecided == 1 {
+                self.waiting.push(header.connection);
+                let held = Held::default();
+                State::Waiting(Box::new(Waiting { unclaimed, held, closed: false }))
             } else {
                 counts.ignored += 1;
                 State::Ignored(Box::new(unclaimed))
@@ -160,16 +171,26 @@ impl Connections {
             let (clock, limits) = (self.clock, self.limits.connection);
             entry.look_again(header, &*self.attribution, (clock, limits), pipeline, book);
         }
-        if let State::Live(live) = &mut entry.state {
-            let before = live.held_bytes;
-            live.feed(header, body, pipeline, book);
-            self.held_bytes = self.held_bytes - before + live.held_bytes;
+        let (before, waited) = (entry.held_bytes(), entry.waits());
+        let mut closes = matches!(body, RecordBody::Close { .. });
+        match &mut entry.state {
+            State::Live(live) => live.feed(header, body, pipeline, book),
+            State::Waiting(waiting) => {
+                if waiting.held.push(header, body) {
+                    waiting.closed |= std::mem::take(&mut closes);
+                } else {
+                    entry.ignore(book);
+                }
+            }
+            State::Own | State::Ignored(_) | State::GivenUp => {}
         }
-        if let RecordBody::Close { .. } = body {
-            if let Some(Entry { state: State::Live(live), .. }) =
-                self.table.remove(&header.connection)
-            {
-                self.held_bytes -= live.held_bytes;
+        self.held_bytes = self.held_bytes - before + entry.held_bytes();
+        if entry.waits() && !waited {
+            self.waiting.push(header.connection);
+        }
+        if closes {
+            if let Some(entry) = self.table.remove(&header.connection) {
+                self.held_bytes -= entry.held_bytes();
             }
         } else if self.held_bytes > self.limits.held_bytes {
             self.give_up(pipeline, book);
@@ -178,11 +199,8 @@ impl Connections {
 
     /// Gives up the connections that hold most until an eighth of the budget is free.
     fn give_up(&mut self, pipeline: &mut Pipeline, book: &mut Book) {
-        let held = |(id, entry): (&u64, &Entry)| match &entry.state {
-            State::Live(live) if live.held_bytes > 0 => Some((live.held_bytes, *id)),
-            _ => None,
-        };
-        let mut holders: Vec<_> = self.table.iter().filter_map(held).collect();
+        let held = self.table.iter().map(|(id, entry)| (entry.held_bytes(), *id));
+        let mut holders: Vec<_> = held.filter(|(bytes, _)| *bytes > 0).collect();
         holders.sort_unstable();
         let target = self.limits.held_bytes - self.limits.held_bytes / 8;
         while self.held_bytes > target {
@@ -190,9 +208,9 @@ impl Connections {
             let Some(entry) = self.table.get_mut(&id) else { continue };
             if let State::Live(mut live) = std::mem::replace(&mut entry.state, State::GivenUp) {
                 live.finish(entry.seen_ns, pipeline, book);
-                self.held_bytes -= bytes;
-                book.node.connections.over_memory += 1;
             }
+            self.held_bytes -= bytes;
+            book.node.connections.over_memory += 1;
         }
     }
 
@@ -205,8 +223,8 @@ impl Connections {
         for (seen_ns, id) in ages.into_iter().take(count) {
             let Some(entry) = self.table.remove(&id) else { continue };
             book.node.connections.evicted += 1;
+            self.held_bytes -= entry.held_bytes();
             if let State::Live(mut live) = entry.state {
-                self.held_bytes -= live.held_bytes;
                 live.finish(seen_ns, pipeline, book);
             }
         }

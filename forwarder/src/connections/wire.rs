@@ -54,7 +54,7 @@ impl Fields<'_> {
             kind: u8::from_ne_bytes(self.take()?),
             direction: u8::from_ne_bytes(self.take()?),
             reason: u8::from_ne_bytes(self.take()?),
-            reserved: u8::from_ne_bytes(self.take()?),
+            flags: u8::from_ne_bytes(self.take()?),
         })
     }
 
@@ -69,6 +69,7 @@ impl Fields<'_> {
             remote_port: self.u16()?,
             role: u8::from_ne_bytes(self.take()?),
             first_direction: u8::from_ne_bytes(self.take()?),
+            undecided: u8::from_ne_bytes(self.take()?),
             reserved: self.take()?,
         })
     }

@@ -76,11 +76,12 @@ impl Kernel {
     /// The process reads (ingress) or writes (egress) `bytes`.
     pub(crate) fn data(&mut self, connection: u64, direction: Direction, bytes: &[u8]) {
         for chunk in bytes.chunks(weir_abi::MAX_CHUNK_BYTES) {
-            let (position, run) = self.advance(connection, direction, chunk.len());
+            let (position, run, flags) = self.advance(connection, direction, chunk.len());
             let length = u32::try_from(chunk.len()).unwrap();
             let mut record =
                 self.header(connection, RecordKind::Data, position, length, run, Call::TGID);
             record[37] = direction as u8;
+            record[39] = flags;
             record.extend(chunk);
             self.push(&record);
         }
@@ -118,15 +119,16 @@ impl Kernel {
         assert!(self.ring.push(record, Commit::Submitted).is_some(), "the ring is full");
     }
 
-    fn advance(&mut self, connection: u64, direction: Direction, length: usize) -> (u64, u32) {
+    fn advance(&mut self, connection: u64, direction: Direction, length: usize) -> (u64, u32, u8) {
         let stream = self.connections.get_mut(&connection).unwrap();
         if stream.last.is_some_and(|last| last != direction) {
             stream.run += 1;
         }
+        let flags = if stream.last == Some(direction) { 0 } else { weir_abi::BEGINS_RUN };
         stream.last = Some(direction);
         let position = &mut stream.positions[direction as usize];
         *position += length as u64;
-        (*position - length as u64, stream.run)
+        (*position - length as u64, stream.run, flags)
     }
 
     pub(crate) fn header(

@@ -61,7 +61,9 @@ impl Http1 {
     fn end_response(&mut self, ending: Ending, sink: Sink<'_>) {
         let (read, ends_well) = self.responses.end();
         let bytes = read.as_ref().err().copied().unwrap_or_default();
+        let lost_by = self.responses.lost_by;
         if let Some(slot) = self.open_response() {
+            slot.lost = slot.lost.or(lost_by);
             let lost = slot.lost.map(HalfReason::ResponseLost);
             slot.response = match read {
                 Ok(message) if ends_well && ending == Ending::Closed => Part::Whole(message),
@@ -78,7 +80,9 @@ impl Http1 {
     fn end_request(&mut self, ending: Ending, sink: Sink<'_>) {
         let (read, _ends_well) = self.requests.end();
         let bytes = read.as_ref().err().copied().unwrap_or_default();
+        let lost_by = self.requests.lost_by;
         if let Some(slot) = self.open_request() {
+            slot.lost = slot.lost.or(lost_by);
             let lost = slot.lost.map(HalfReason::RequestLost);
             slot.request = match read {
                 Ok(mut message) => {

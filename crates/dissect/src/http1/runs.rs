@@ -3,7 +3,7 @@
 use weir_abi::{Direction, HoleReason};
 
 use super::{
-    Http1, Pairing, Place, Sink,
+    Http1, Pairing, Sink,
     slot::{Part, Slot},
     stream::Gap,
 };
@@ -11,35 +11,29 @@ use crate::{
     event::{Event, HalfReason, UndecodableReason},
     exchange::Message,
     head::kind::HeadKind,
+    place::Place,
 };
 
 impl Http1 {
     /// Takes note of where a record lies: gaps before it and turns of the connection. Gives
-    /// its run and whether it is the first record of it.
-    pub(super) fn arrive(&mut self, place: Place, sink: Sink<'_>) -> (i64, bool) {
-        let Place { direction, position, time_ns: _, run: _ } = place;
+    /// its run.
+    pub(super) fn arrive(&mut self, place: Place, sink: Sink<'_>) -> i64 {
+        let Place { direction, position, begins_run, .. } = place;
         let run = self.unwrap_run(place.run);
         let gap = position.saturating_sub(self.next(direction));
         if gap > 0 {
             let unseen = Unseen { bytes: gap, reason: HoleReason::RingFull, time_ns: None };
             self.gap(direction, unseen, run, sink);
         }
-        let begins = run > self.last_run;
-        if begins {
+        if run > self.last_run {
             self.turn(direction, run, sink);
         }
-        if direction == self.asking {
-            if begins && self.requests.no_start_in != Some(run) {
-                self.requests.try_start();
-            }
-            self.requests.last_run = Some(run);
-        } else {
-            if begins && self.responses.no_start_in != Some(run) {
-                self.responses.try_start();
-            }
-            self.responses.last_run = Some(run);
+        if begins_run && direction == self.asking {
+            self.requests.try_start();
+        } else if begins_run {
+            self.responses.try_start();
         }
-        (run, begins)
+        run
     }
 
     /// The ordinal without its wrapping at 32 bits.
@@ -74,7 +68,7 @@ impl Http1 {
     pub(super) fn gap(&mut self, direction: Direction, gap: Unseen, run: i64, sink: Sink<'_>) {
         let Unseen { bytes, reason, time_ns } = gap;
         if direction == self.asking {
-            match self.requests.skip(bytes, reason, run, time_ns) {
+            match self.requests.skip(bytes, reason, time_ns) {
                 Gap::Harmless => return,
                 Gap::Between => {}
                 Gap::Done(message, aligned) => {
@@ -93,7 +87,7 @@ impl Http1 {
                 }
             }
         } else {
-            match self.responses.skip(bytes, reason, run, time_ns) {
+            match self.responses.skip(bytes, reason, time_ns) {
                 Gap::Harmless => return,
                 Gap::Between => {}
                 Gap::Done(message, aligned) => {
@@ -134,8 +128,9 @@ impl Http1 {
         }
     }
 
-    /// Ends the exchanges before `exchange`, except one whose message goes on in the record
-    /// of `direction` that is at hand.
+    /// Ends the exchanges before `exchange`, except one whose message may go on: without a
+    /// `reason` any that is being read, after a loss only one in the record of `direction`
+    /// that is at hand.
     fn retire(
         &mut self,
         direction: Direction,
@@ -145,17 +140,18 @@ impl Http1 {
     ) {
         let mut at = 0;
         while let Some(slot) = self.slots.get_mut(at) {
-            let goes_on = if direction == self.asking {
-                slot.request.is_open() && self.requests.is_inside()
-            } else {
-                // The framing of a response to an unknown request is a guess.
-                let known = !slot.request.is_absent();
-                slot.response.is_open() && known && self.responses.is_inside()
-            };
+            // The framing of a response to an unknown request is a guess.
+            let answering =
+                slot.response.is_open() && !slot.request.is_absent() && self.responses.is_inside();
+            let asking = slot.request.is_open() && self.requests.is_inside();
+            let at_hand = if direction == self.asking { asking } else { answering };
+            let goes_on = at_hand || (reason.is_none() && (asking || answering));
             if slot.key >= exchange {
                 at += 1;
             } else if goes_on {
-                slot.key = exchange;
+                if at_hand {
+                    slot.key = exchange;
+                }
                 at += 1;
             } else if let Some(mut slot) = self.slots.remove(at) {
                 if let Some(reason) = reason {
@@ -173,6 +169,7 @@ impl Http1 {
             let why = slot.lost.map_or(HalfReason::Unpaired, HalfReason::RequestLost);
             let (part, bytes) = broken(self.requests.abandon(), why);
             self.requests.lost_by = slot.lost.or(self.requests.lost_by);
+            slot.lost = slot.lost.or(self.requests.lost_by);
             self.skip_bytes(bytes, UndecodableReason::Unaligned, sink);
             slot.request = part;
         }
@@ -180,6 +177,7 @@ impl Http1 {
             let why = slot.lost.map_or(HalfReason::Unpaired, HalfReason::ResponseLost);
             let (part, bytes) = broken(self.responses.abandon(), why);
             self.responses.lost_by = slot.lost.or(self.responses.lost_by);
+            slot.lost = slot.lost.or(self.responses.lost_by);
             self.skip_bytes(bytes, UndecodableReason::Unaligned, sink);
             slot.response = part;
         }

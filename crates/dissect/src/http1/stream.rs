@@ -22,14 +22,10 @@ use crate::{
 pub(super) struct Stream<Head> {
     /// Position after the last record. While a record is being read: after that record.
     pub(super) next: u64,
-    /// Run of the last record, if there was one.
-    pub(super) last_run: Option<i64>,
     /// Why the message boundary is unknown, when a hole is to blame.
     pub(super) lost_by: Option<HoleReason>,
     /// What bytes count as while the message boundary is unknown.
     pub(super) skipped_as: UndecodableReason,
-    /// No message can begin in this run: its beginning is known to lie in a gap.
-    pub(super) no_start_in: Option<i64>,
     state: State<Head>,
 }
 
@@ -91,14 +87,7 @@ impl<Head: HeadKind> Stream<Head> {
     /// `aligned`: the first byte begins a message.
     pub(super) fn new(next: u64, aligned: bool) -> Self {
         let state = if aligned { State::Idle { tentative: false } } else { State::Seeking };
-        Self {
-            next,
-            last_run: None,
-            lost_by: None,
-            skipped_as: UndecodableReason::Unaligned,
-            no_start_in: None,
-            state,
-        }
+        Self { next, lost_by: None, skipped_as: UndecodableReason::Unaligned, state }
     }
 
     /// Between messages for certain.
@@ -207,7 +196,6 @@ impl<Head: HeadKind> Stream<Head> {
         };
         self.lost_by = None;
         self.skipped_as = UndecodableReason::Unaligned;
-        self.no_start_in = None;
         let framing = Head::framing(&head, context.asked, &mut defects);
         self.state = State::Idle { tentative: false };
         if framing == Framing::Interim {
@@ -236,15 +224,8 @@ impl<Head: HeadKind> Stream<Head> {
         }
     }
 
-    /// Takes `gap` unseen bytes at `self.next`, the last of them in `run`, and moves on behind
-    /// them; `time_ns` is given when a record told of them.
-    pub(super) fn skip(
-        &mut self,
-        gap: u64,
-        reason: HoleReason,
-        run: i64,
-        time_ns: Option<u64>,
-    ) -> Gap<Head> {
+    /// Takes `gap` unseen bytes at `self.next` and moves on behind them; `time_ns` is given when a record told of them.
+    pub(super) fn skip(&mut self, gap: u64, reason: HoleReason, time_ns: Option<u64>) -> Gap<Head> {
         let start = self.next;
         self.next = start.saturating_add(gap);
         let outcome = match &mut self.state {
@@ -270,11 +251,6 @@ impl<Head: HeadKind> Stream<Head> {
         self.state = State::Seeking;
         self.lost_by = Some(reason);
         self.skipped_as = UndecodableReason::Unaligned;
-        // The gap reaches beyond the end of a message. When no run of this direction
-        // vanished whole, the rest of it is the beginning of this run.
-        let in_this_run = self.last_run.map_or(run <= 1, |last| run - last <= 2);
-        let known_end = !matches!(outcome, Gap::Broken(_));
-        self.no_start_in = (known_end && in_this_run).then_some(run);
         outcome
     }
 

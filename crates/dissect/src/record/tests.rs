@@ -7,7 +7,7 @@ use weir_abi::{Direction as Side, HoleReason, Role};
 use weir_rrpair::{Direction, Origin, RrPair, Timestamp};
 
 use super::{Stamp, raw};
-use crate::{Connection, Event, Limits};
+use crate::{Connection, Event, Limits, Place};
 
 const SCHEMA: &str = include_str!(concat!(
     env!("CARGO_MANIFEST_DIR"),
@@ -42,14 +42,19 @@ fn rocket() -> Origin {
     }
 }
 
+/// The beginning of a direction and of a run.
+fn place(direction: Side, run: u32, time_ns: u64) -> Place {
+    Place { direction, position: 0, run, begins_run: true, time_ns }
+}
+
 /// The record of the first exchange of a connection, request at 1 ms, response at 10.5 ms.
 fn record_of(request: &[u8], response: &[u8]) -> RrPair {
     let mut connection = Connection::new(Role::Server, Limits::default());
     let mut events = Vec::new();
     let mut sink = |event| events.push(event);
-    connection.data(Side::Ingress, 0, 0, 1_000_000, request, &mut sink);
+    connection.data(place(Side::Ingress, 0, 1_000_000), request, &mut sink);
     if !response.is_empty() {
-        connection.data(Side::Egress, 0, 1, 10_500_000, response, &mut sink);
+        connection.data(place(Side::Egress, 1, 10_500_000), response, &mut sink);
     }
     let run = u32::from(!response.is_empty());
     connection.close(request.len() as u64, response.len() as u64, run, 11_000_000, &mut sink);
@@ -159,7 +164,7 @@ fn a_response_without_a_request_is_no_record() {
     let mut connection = Connection::new(Role::Server, Limits::default());
     let mut events = Vec::new();
     let timeout = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n";
-    connection.data(Side::Egress, 0, 0, 1, timeout, &mut |event| events.push(event));
+    connection.data(place(Side::Egress, 0, 1), timeout, &mut |event| events.push(event));
     let Some(Event::Exchange(exchange)) = events.pop() else { panic!("{events:?}") };
     let stamp = Stamp { sequence: 0, nonce: [0; 16] };
     assert!(raw(*exchange, &rocket(), stamp, Timestamp).is_none());
@@ -173,10 +178,11 @@ fn bodies_that_are_not_whole_say_how_much_is_missing() {
     let mut sink = |event| events.push(event);
     let request = b"POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc";
     let response = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n";
-    connection.data(Side::Ingress, 0, 0, 1, request, &mut sink);
-    connection.data(Side::Egress, 0, 1, 2, response, &mut sink);
+    connection.data(place(Side::Ingress, 0, 1), request, &mut sink);
+    connection.data(place(Side::Egress, 1, 2), response, &mut sink);
     let position = response.len() as u64;
-    connection.hole(Side::Egress, position, 9, HoleReason::NoUserBuffer, 1, 3, &mut sink);
+    let hole = Place { position, begins_run: false, ..place(Side::Egress, 1, 3) };
+    connection.hole(hole, 9, HoleReason::NoUserBuffer, &mut sink);
     let record = map(events.remove(0), 1);
     assert_valid(&record);
     let http = json(&record)["http"].clone();

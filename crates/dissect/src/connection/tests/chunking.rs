@@ -37,6 +37,7 @@ fn cut(tape: &Tape, mut piece_bytes: impl FnMut(usize) -> usize) -> Tape {
             let end = at + piece_bytes(bytes.len() - at).clamp(1, bytes.len() - at);
             let mut piece = record.clone();
             piece.position += at as u64;
+            piece.begins_run &= at == 0;
             piece.payload = Payload::Data(bytes[at..end].to_vec());
             pieces.records.push(piece);
             at = end;

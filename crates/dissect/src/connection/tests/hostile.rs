@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use weir_abi::{Direction, HoleReason, Role};
 
 use super::tape::{IN, OUT, Payload, Player, Record, Tape, exchanges};
-use crate::{Event, Limits};
+use crate::{Event, Limits, Place};
 
 const TIGHT: Limits = Limits {
     max_head_bytes: 256,
@@ -31,12 +31,16 @@ fn record() -> impl Strategy<Value = Record> {
     ];
     let position = prop_oneof![3 => 0_u64..300, 1 => any::<u64>()];
     let run = prop_oneof![3 => 0_u32..20, 1 => any::<u32>()];
-    (any::<bool>(), position, run, payload).prop_map(|(egress, position, run, payload)| Record {
-        direction: Direction::from_u8(u8::from(egress)),
-        position,
-        run,
-        time_ns: 7,
-        payload,
+    let flags = any::<(bool, bool)>();
+    (flags, position, run, payload).prop_map(|((egress, begins_run), position, run, payload)| {
+        Record {
+            direction: Direction::from_u8(u8::from(egress)),
+            position,
+            run,
+            begins_run,
+            time_ns: 7,
+            payload,
+        }
     })
 }
 
@@ -57,7 +61,8 @@ proptest! {
         connection.close(close.0, close.1, close.2, 0, &mut |_| {});
         prop_assert_eq!(connection.held_bytes(), 0);
         let mut after = 0;
-        connection.data(IN, 0, 0, 0, b"GET / HTTP/1.1\r\n\r\n", &mut |_| after += 1);
+        let place = Place { direction: IN, position: 0, run: 0, begins_run: true, time_ns: 0 };
+        connection.data(place, b"GET / HTTP/1.1\r\n\r\n", &mut |_| after += 1);
         connection.close(9, 9, 9, 0, &mut |_| after += 1);
         connection.finish(0, &mut |_| after += 1);
         prop_assert_eq!(after, 0);

@@ -103,6 +103,9 @@ fn assert_pairs_are_right(events: &[Event]) {
             let number = request.head.lines.first("x-number");
             assert_eq!(number, response.head.lines.first("x-number"));
         }
+        // Never the middle of a message.
+        assert!(request.is_none_or(|request| request.head.method() == b"POST"));
+        assert!(response.is_none_or(|response| response.head.reason() == b"OK"));
         for body in [request.map(|m| &m.body), response.map(|m| &m.body)].into_iter().flatten() {
             assert!(body.kept.len() as u64 + body.missing_bytes <= body.original_bytes);
         }
@@ -114,17 +117,17 @@ proptest! {
 
     /// The ledger balances whatever the ring had no room for.
     #[test]
-    #[ignore = "known to fail, see CHANGELOG: rare losses at an end are not counted"]
     fn every_exchange_is_a_pair_or_a_half_pair_or_lost(
         shapes in conversation(),
         client in any::<bool>(),
         ingress_end_is_known in any::<bool>(),
-        fates in prop::collection::vec(prop::bool::weighted(0.7), 64),
+        fates in prop::collection::vec(0_u8..100, 64),
+        kept_percent in 5_u8..100,
     ) {
         let (role, asking) = if client { (Role::Client, OUT) } else { (Role::Server, IN) };
         let mut tape = tape(&shapes, asking);
         let mut fates = fates.into_iter().cycle();
-        tape.records.retain(|_| fates.next().unwrap());
+        tape.records.retain(|_| fates.next().unwrap() < kept_percent);
         let mut player = Player::new(role, Limits::default());
         for record in &tape.records {
             player.feed(record);
@@ -146,7 +149,6 @@ proptest! {
 
     /// The same when what is lost comes in blocks, as with a reader that stands still.
     #[test]
-    #[ignore = "known to fail, see CHANGELOG: rare losses at an end are not counted"]
     fn blocks_of_loss_balance(
         shapes in conversation(),
         blocks in prop::collection::vec((any::<prop::sample::Index>(), 1_usize..9), 1..3),

@@ -2,7 +2,7 @@
 
 use weir_abi::{Direction, HoleReason, Role};
 
-use crate::{Connection, Event, Exchange, Limits};
+use crate::{Connection, Event, Exchange, Limits, Place};
 
 pub(super) const IN: Direction = Direction::Ingress;
 pub(super) const OUT: Direction = Direction::Egress;
@@ -12,6 +12,7 @@ pub(super) struct Record {
     pub(super) direction: Direction,
     pub(super) position: u64,
     pub(super) run: u32,
+    pub(super) begins_run: bool,
     pub(super) time_ns: u64,
     pub(super) payload: Payload,
 }
@@ -56,11 +57,12 @@ impl Tape {
             None => 0,
             Some((before, run)) => run + u32::from(before != direction),
         };
+        let begins_run = self.last != Some((direction, run));
         self.last = Some((direction, run));
         let position = self.positions[direction as usize];
         self.positions[direction as usize] += length;
         let time_ns = 1000 * (u64::from(run) + 1);
-        self.records.push(Record { direction, position, run, time_ns, payload });
+        self.records.push(Record { direction, position, run, begins_run, time_ns, payload });
     }
 
     pub(super) fn last_run(&self) -> u32 {
@@ -104,15 +106,16 @@ impl Player {
     }
 
     pub(super) fn feed(&mut self, record: &Record) {
-        let Record { direction, position, run, time_ns, payload } = record;
+        let Record { direction, position, run, begins_run, time_ns, ref payload } = *record;
+        let place = Place { direction, position, run, begins_run, time_ns };
         let mut sink = |event| self.events.push(event);
         match payload {
             Payload::Data(bytes) => {
-                self.connection.data(*direction, *position, *run, *time_ns, bytes, &mut sink);
+                self.connection.data(place, bytes, &mut sink);
             }
-            Payload::Hole(length, reason) => self
-                .connection
-                .hole(*direction, *position, *length, *reason, *run, *time_ns, &mut sink),
+            Payload::Hole(length, reason) => {
+                self.connection.hole(place, *length, *reason, &mut sink);
+            }
         }
         assert!(self.connection.held_bytes() <= self.limits.max_held_bytes());
     }
