@@ -19,6 +19,15 @@ pub(super) struct Machine {
     active: Arc<Active>,
 }
 
+/// Selects what both select.
+struct Both(Arc<Active>, Arc<Active>);
+
+impl Selector for Both {
+    fn selects(&self, process: &Process) -> bool {
+        self.0.selects(process) && self.1.selects(process)
+    }
+}
+
 impl Machine {
     /// Loads the programs and maps the ring. Nothing is attached before a plan is in force.
     pub(super) fn start(
@@ -55,6 +64,13 @@ impl Machine {
             .map(|capture| capture.key.clone())
             .collect();
         self.complete.retain(|key| kept.contains(key));
+        // First whoever is not captured any more is let go, so that what the ring holds of it
+        // is read while the plan before still says whose it is.
+        if self.is_active() {
+            let next = Active::of(&plan, &self.complete);
+            let both = Both(Arc::clone(&self.active), Arc::new(next));
+            self.agent.set_selector(Some(Arc::new(both)))?;
+        }
         self.forwarder.apply(plan.clone());
         let before = std::mem::replace(&mut self.plan, plan);
         if let Err(error) = self.follow() {
