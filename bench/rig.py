@@ -133,7 +133,7 @@ class Weir:
         kernel = sum(counter["exchanges"] for counter in document["kernel"].values())
         half = sum(decoded["half_pairs"].values())
         return {
-            "pairs": decoded["pairs"] - half,
+            "pairs": decoded["pairs"] + decoded["responses_only"] - half,
             "lost": sum(decoded["lost_exchanges"].values()) + kernel + half,
             "exported": sum(exporter["counts"]["exported"] for exporter in document["exporters"]),
         }

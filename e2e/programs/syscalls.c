@@ -2,11 +2,12 @@
  * A server and a client of the component tests that use exactly the system calls they are told.
  *
  *   syscalls serve FAMILY PORT READ WRITE FORM
- *   syscalls fetch FAMILY PORT READ WRITE COUNT SIZE
+ *   syscalls fetch FAMILY PORT READ WRITE COUNT SIZE FILE
  *
  * FAMILY 4, 6, or dual (an IPv6 socket that also takes IPv4, so that peers are v4-mapped)
  * READ   read readv recvfrom recvmsg recvmmsg
  * WRITE  write writev sendto sendmsg sendmmsg, and for bodies only: sendfile splice
+ * FILE   the client waits until this file is there
  * FORM   threads  a thread per connection
  *        fork     a child process per connection
  *        pass     the connection is passed to another process with SCM_RIGHTS
@@ -331,7 +332,12 @@ static void run_client(const char *family, int port, int count, size_t size) {
 int main(int count, char **words) {
     if (count < 7) errx(2, "see the head of syscalls.c");
     read_call = words[4], write_call = words[5];
-    if (is(words[1], "serve")) run_server(words[2], atoi(words[3]), words[6]);
-    else run_client(words[2], atoi(words[3]), atoi(words[6]), strtoul(words[7], NULL, 10));
+    if (is(words[1], "serve")) {
+        run_server(words[2], atoi(words[3]), words[6]);
+        return 0;
+    }
+    if (count < 9) errx(2, "see the head of syscalls.c");
+    while (access(words[8], F_OK)) usleep(1000);
+    run_client(words[2], atoi(words[3]), atoi(words[6]), strtoul(words[7], NULL, 10));
     return 0;
 }

@@ -174,6 +174,8 @@ pub struct Setup {
     pub max_body: &'static str,
     pub hook: Option<&'static str>,
     pub ring_size: Option<&'static str>,
+    /// Level of its log.
+    pub log: Option<&'static str>,
 }
 
 impl Setup {
@@ -188,6 +190,7 @@ impl Setup {
             hook: None,
             // Tests of completeness are not about overload.
             ring_size: Some("64Mi"),
+            log: None,
         }
     }
 
@@ -260,6 +263,11 @@ impl Run {
         fs::write(manifests.join("test.yaml"), setup.manifests()).context("write manifests")?;
         let mut command = command(artifacts::weir()?);
         command.arg("run").arg("-f").arg(&manifests).args(["--report-format", "json"]);
+        // Its last seconds may be slow in a debug build; no test is about that bound.
+        command.args(["--drain-time", "45s"]);
+        if let Some(level) = setup.log {
+            command.env("WEIR_LOG", level);
+        }
         for (flag, value) in [("--hook", setup.hook), ("--ring-size", setup.ring_size)] {
             if let Some(value) = value {
                 command.args([flag, value]);

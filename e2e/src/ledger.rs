@@ -49,7 +49,8 @@ impl Ledger {
         let kernel = document["kernel"].as_object().context("no kernel counts")?;
         let kernel = kernel.values().map(|counter| count(&counter["exchanges"]));
         let mut ledger = Self {
-            pairs: count(&decoded["pairs"])?,
+            // A response without its request makes no record, but it is an exchange.
+            pairs: count(&decoded["pairs"])? + count(&decoded["responses_only"])?,
             half_pairs: sum(&decoded["half_pairs"])?,
             lost_exchanges: sum(&decoded["lost_exchanges"])? + kernel.sum::<Result<u64>>()?,
             undecodable_bytes: sum(&decoded["undecodable_bytes"])?,
@@ -92,7 +93,7 @@ mod tests {
     fn document() -> Value {
         json!({
             "node": {"decoded": {
-                "pairs": 9, "half_pairs": {"no_response": 2}, "lost_exchanges": {"ring_full": 3},
+                "pairs": 8, "responses_only": 1, "half_pairs": {"no_response": 2}, "lost_exchanges": {"ring_full": 3},
                 "undecodable_bytes": {"tls": 4, "malformed": 5},
             }},
             "exporters": [{

@@ -35,11 +35,32 @@ impl Server {
         Ok(Self { process, address })
     }
 
+    /// Waits until it has closed every connection: then it has seen all that clients sent.
+    ///
+    /// # Errors
+    ///
+    /// As [`Running::wait_until`].
+    pub fn wait_for_no_connections(&mut self) -> Result<()> {
+        let port = self.address.port();
+        self.process.wait_until("the end of its connections", |_| {
+            let table = fs::read_to_string("/proc/net/tcp").ok()?;
+            (!table.lines().any(|line| is_in_use(line, port))).then_some(())
+        })
+    }
+
     /// Whether it is still the process that was started, i.e. was not restarted.
     #[must_use]
     pub fn is_unharmed(&mut self) -> bool {
         std::net::TcpStream::connect(self.address).is_ok()
     }
+}
+
+/// A line of `/proc/net/tcp` of a connection of this local port that its process holds.
+fn is_in_use(line: &str, port: u16) -> bool {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    // ESTABLISHED or CLOSE_WAIT
+    words.get(1).is_some_and(|local| local.ends_with(&format!(":{port:04X}")))
+        && words.get(3).is_some_and(|state| matches!(*state, "01" | "08"))
 }
 
 fn loopback(port: u16) -> SocketAddr {

@@ -147,18 +147,23 @@ fn check_client(folder: &Path, hook: &'static str, family: Family, read: &str, w
         hook: Some(hook),
         labels: vec![("weir.dev/exe", "fetch".to_owned())],
         direction: "Outbound",
+        log: Some("debug"),
         ..Setup::port(0, vec![collect.endpoint(Transport::Grpc)])
     };
     // The same program under another name, so that only the client is captured. It starts
-    // after the capture: its process has to be found by its exec.
+    // after the capture: its process has to be found by its exec. Until then it waits, since
+    // what a process does in its first moments is not what this test is about.
     let fetch = folder.join("fetch");
     fs::copy(artifacts::syscalls().unwrap(), &fetch).unwrap();
-    let run = Run::start(folder, &setup).unwrap();
+    let mut run = Run::start(folder, &setup).unwrap();
+    let go = folder.join("go");
     let (count, size) = (40, 3000);
     let mut client = command(&fetch);
     client.args(["fetch", family.word(), &server.address.port().to_string(), read, write]);
-    client.args([count.to_string(), size.to_string()]);
+    client.args([count.to_string(), size.to_string()]).arg(&go);
     let mut client = Running::start("fetch", folder, client).unwrap();
+    run.process.wait_for_text(&format!("pid={}", client.pid())).unwrap();
+    fs::write(&go, "").unwrap();
     assert!(client.wait_exit().unwrap().success(), "{}", client.output());
     run.finish().unwrap();
     let pairs = collect.finish().unwrap();
