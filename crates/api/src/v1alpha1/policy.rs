@@ -114,17 +114,25 @@ pub struct DlpPolicySpec {
     Clone, Copy, Debug, Deserialize, Eq, JsonSchema, Ord, PartialEq, PartialOrd, Serialize,
 )]
 pub enum Detector {
+    BearerToken,
     CloudCredential,
+    Coordinates,
     CreditCard,
+    DateTime,
     Email,
+    Hash,
     Iban,
     #[serde(rename = "IPAddress")]
     IpAddress,
     Jwt,
     PhoneNumber,
     PrivateKey,
+    Sql,
     #[serde(rename = "SSN")]
     Ssn,
+    TraceId,
+    Url,
+    UrlCredential,
     #[serde(rename = "UUID")]
     Uuid,
 }
