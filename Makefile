@@ -69,10 +69,6 @@ manifests: ## Are the manifests that we ship valid?
 test-component: ## Tests against real kernels, servers and collectors (root)
 	@hack/test-component.sh
 
-.PHONY: test-component-open
-test-component-open: ## Component tests that do not pass yet: completeness, overload, syscalls (root)
-	@hack/test-component.sh open
-
 .PHONY: cluster
 cluster: ## A Kubernetes cluster of one node without Docker, for tests (root); prints its kubeconfig
 	@hack/setup.sh cluster

@@ -10,14 +10,14 @@ use weir_dissect::{Connection, Direction, Event, HoleReason, Limits, Place, Role
 #[derive(Arbitrary, Debug)]
 struct Record<'a> {
     egress: bool,
-    place: Place,
+    position: Position,
     run: Run,
     begins_run: bool,
     payload: Payload<'a>,
 }
 
 #[derive(Arbitrary, Debug)]
-enum Place {
+enum Position {
     Next,
     Ahead(u16),
     Back(u16),
@@ -68,11 +68,11 @@ fuzz_target!(|tape: Tape<'_>| {
     for record in &tape.records {
         let direction = Direction::from_u8(u8::from(record.egress));
         let next = connection.next(direction);
-        let position = match record.place {
-            Place::Next => next,
-            Place::Ahead(bytes) => next.saturating_add(u64::from(bytes)),
-            Place::Back(bytes) => next.saturating_sub(u64::from(bytes)),
-            Place::At(position) => position,
+        let position = match record.position {
+            Position::Next => next,
+            Position::Ahead(bytes) => next.saturating_add(u64::from(bytes)),
+            Position::Back(bytes) => next.saturating_sub(u64::from(bytes)),
+            Position::At(position) => position,
         };
         run = match record.run {
             Run::Natural => run.wrapping_add(u32::from(direction != before)),

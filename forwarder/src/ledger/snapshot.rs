@@ -152,6 +152,10 @@ impl fmt::Display for LedgerSnapshot {
                 write!(f, ", {count} {what}")?;
             }
         }
-        write!(f, "; {} connections", node.connections.active)
+        write!(f, "; {} connections", node.connections.active)?;
+        match node.connections.ignored {
+            0 => Ok(()),
+            ignored => write!(f, ", {ignored} ignored"),
+        }
     }
 }

@@ -88,6 +88,14 @@ fn the_kernels_losses_lie_beside_the_rest() {
 }
 
 #[test]
+fn the_line_for_people_names_ignored_connections() {
+    let mut ledger = ledger(3, 3, 3);
+    assert!(!ledger.to_string().contains("ignored"), "{ledger}");
+    ledger.node.connections.ignored = 7;
+    assert!(ledger.to_string().ends_with(" connections, 7 ignored"), "{ledger}");
+}
+
+#[test]
 fn the_ledger_is_json_with_keys_as_text() {
     let json = serde_json::to_value(ledger(3, 3, 3)).unwrap();
     assert_eq!(json["captures"][0]["key"], "default/all");
