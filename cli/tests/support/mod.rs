@@ -15,7 +15,7 @@ use prost::Message as _;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tonic::{Status, codec::CompressionEncoding, transport::Channel};
-use weir_rrpair::{Raw, Redacted, json, otlp};
+use weir_rrpair::{Redacted, json, otlp};
 
 pub(crate) const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/contract/golden");
 
@@ -198,7 +198,7 @@ pub(crate) fn request(cluster: &str, documents: &[Value]) -> ExportLogsServiceRe
         .map(|document| {
             let record = json::from_slice(document.to_string().as_bytes()).unwrap();
             let mut encoded = Vec::new();
-            otlp::encode_log_record(&Redacted::without_policy(Raw(record)), 1, &mut encoded);
+            otlp::encode_log_record(&Redacted::attest(record), 1, &mut encoded);
             encoded
         })
         .collect();

@@ -13,14 +13,15 @@ mod tests {
     use serde_json::Value;
 
     /// Crates of the workspace that a crate may link; `None` is no restriction.
-    const MAY_LINK: [(&str, Option<&[&str]>); 17] = [
+    const MAY_LINK: [(&str, Option<&[&str]>); 18] = [
         ("weir-abi", Some(&[])),
         ("weir-tlsprobe", Some(&[])),
         ("weir-rrpair", Some(&[])),
         ("weir-api", Some(&[])),
         ("weir-dissect", Some(&["weir-abi", "weir-rrpair"])),
+        ("weir-dlp", Some(&["weir-rrpair"])),
         ("weir-filter", Some(&["weir-rrpair"])),
-        ("weir-plan", Some(&["weir-api", "weir-filter", "weir-rrpair"])),
+        ("weir-plan", Some(&["weir-api", "weir-dlp", "weir-filter", "weir-rrpair"])),
         ("weir-replay", Some(&["weir-rrpair"])),
         ("weir-queue", Some(&[])),
         ("weir-capture-ebpf", Some(&["weir-abi"])),
@@ -31,6 +32,7 @@ mod tests {
             Some(&[
                 "weir-abi",
                 "weir-dissect",
+                "weir-dlp",
                 "weir-filter",
                 "weir-link",
                 "weir-plan",
@@ -47,10 +49,11 @@ mod tests {
     ];
 
     /// No task, socket, file, client or clock: bytes and times come in as arguments.
-    const PURE: [&str; 9] = [
+    const PURE: [&str; 10] = [
         "weir-abi",
         "weir-api",
         "weir-dissect",
+        "weir-dlp",
         "weir-filter",
         "weir-plan",
         "weir-queue",
@@ -196,6 +199,22 @@ mod tests {
             }
             assert!(read > 0, "{name} has no source");
         }
+    }
+
+    /// Redaction is what `Redacted` says (DESIGN, decision 6): only the crate that carries
+    /// policies out may say so.
+    #[test]
+    fn only_redaction_makes_a_redacted_record() {
+        let mut named = 0;
+        for (name, member) in members() {
+            for file in sources(&member.folder.join("src")) {
+                let text = fs::read_to_string(&file).unwrap();
+                let calls = text.matches("::attest(").count();
+                named += calls;
+                assert!(calls == 0 || name == "weir-dlp", "{} attests", file.display());
+            }
+        }
+        assert!(named > 0, "the constructor has another name");
     }
 
     /// The Rust files below `folder`, without tests.

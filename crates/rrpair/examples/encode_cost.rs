@@ -18,7 +18,7 @@ fn main() -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     let record = pair();
     let mut bytes = Vec::new();
-    let redacted = Redacted::without_policy(Raw(record.clone()));
+    let redacted = Redacted::attest(record.clone());
 
     let encode = cost(|| {
         bytes.clear();

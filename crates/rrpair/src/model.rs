@@ -275,14 +275,19 @@ pub struct Raw(pub RrPair);
 pub struct Redacted(RrPair);
 
 impl Redacted {
-    /// Marks a record for an exporter that names no policy and is under no enforced floor.
-    /// With the DLP engine every other way in goes through a compiled policy.
-    pub fn without_policy(raw: Raw) -> Self {
-        Self(raw.0)
+    /// Says that the record has passed every policy in force. Only the crate that carries
+    /// policies out may say so; a test holds that.
+    pub fn attest(record: RrPair) -> Self {
+        Self(record)
     }
 
     /// The record.
     pub fn record(&self) -> &RrPair {
         &self.0
+    }
+
+    /// The record itself, which is none for export any more.
+    pub fn into_record(self) -> RrPair {
+        self.0
     }
 }

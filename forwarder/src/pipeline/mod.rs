@@ -13,7 +13,7 @@ use weir_dissect::{
     record::{self, Stamp},
 };
 use weir_plan::{CapturePlan, ObjectKey};
-use weir_rrpair::{Raw, Redacted, model::Text};
+use weir_rrpair::{Raw, model::Text};
 
 use self::router::Router;
 pub(crate) use self::{
@@ -158,7 +158,7 @@ impl Pipeline {
         let kept = self.router.decide(&set, session, message_bytes, book, outboxes);
         let Some(kept) = kept else { return };
         // The plan refuses every policy that it cannot carry out, so none applies here.
-        let record = Redacted::without_policy(Raw(pair));
+        let record = weir_dlp::unrestricted(Raw(pair));
         self.encoded.clear();
         let shared = kept.targets.len() > 1;
         for (place, route) in &kept.targets {

@@ -13,7 +13,7 @@ use crate::{Raw, Redacted, RrPair, arbitrary, json as documents};
 
 fn encode(record: &RrPair) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let redacted = Redacted::without_policy(Raw(record.clone()));
+    let redacted = Redacted::attest(record.clone());
     encode_log_record(&redacted, 1_788_257_730_012_250_417, &mut bytes);
     bytes
 }
