@@ -124,8 +124,9 @@ impl Exporters {
             }
         };
         let queue = Arc::clone(&exporter.queue);
+        let policies = plan.policies.clone();
         exporter.running = Some(Running { plan, filter: filter.clone(), task });
-        Some(ActiveExporter { key, filter, queue, chunk })
+        Some(ActiveExporter { key, filter, policies, queue, chunk })
     }
 
     fn spawn(
@@ -162,6 +163,7 @@ impl Exporters {
 fn sends_alike(old: &ExporterPlan, new: &ExporterPlan) -> bool {
     let delivery = |plan: &ExporterPlan| ExporterPlan {
         filter: None,
+        policies: Vec::new(),
         queue_bytes: 0,
         when_full: WhenFull::DropOldest,
         ..plan.clone()

@@ -170,11 +170,12 @@ impl Forwarder {
     /// When this returns the reader goes by the plan: whatever enters the ring from now on is
     /// treated by it.
     pub fn apply(&self, plan: Plan) {
-        let Plan { captures, exporters } = plan;
+        let Plan { captures, exporters, policies } = plan;
         let mut version = lock(&self.version);
         *version += 1;
         let exporters = self.exporters.apply(exporters, &self.senders);
-        self.shared.active.store(Arc::new(Active { version: *version, captures, exporters }));
+        let active = Active { version: *version, captures, exporters, policies };
+        self.shared.active.store(Arc::new(active));
         self.waker.wake();
         while !self.is_finished() && self.shared.plan_taken.load(Ordering::Acquire) < *version {
             std::thread::sleep(LOOK);

@@ -119,12 +119,19 @@ fn node(ledger: &LedgerSnapshot, encoder: &mut DescriptorEncoder<'_>) -> fmt::Re
     let help = "Bytes that belong to no pair";
     let bytes = by_reason(&decoded.undecodable_bytes);
     family(encoder, "forwarder_undecodable_bytes", help, label, &bytes)?;
+    let redaction = &ledger.node.redaction;
+    let values: Vec<_> =
+        redaction.values.iter().map(|(name, count)| ([name.clone()], *count)).collect();
+    let help = "Values redacted; own patterns are categories too";
+    family(encoder, "forwarder_redacted_values", help, ["category"], &values)?;
     let (ring, connections) = (&ledger.node.ring, &ledger.node.connections);
     for (name, help, count) in [
         ("forwarder_ring_records", "Records read from the ring", ring.records),
         ("forwarder_ring_bytes", "Bytes read from the ring", ring.bytes),
         ("forwarder_ring_malformed", "Ring records that make no sense", ring.malformed),
         ("forwarder_ring_without_open", "Records of unknown connections", ring.without_open),
+        ("forwarder_redacted_records", "Records with something redacted", redaction.modified),
+        ("forwarder_redaction_failures", "Records redaction failed on", redaction.failed),
         ("forwarder_connections_opened", "Connections seen", connections.opened),
         ("forwarder_connections_ignored", "Connections nobody wants", connections.ignored),
         ("forwarder_connections_over_memory", "Given up for memory", connections.over_memory),

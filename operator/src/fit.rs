@@ -69,7 +69,7 @@ pub fn fit(
 /// A plan of these captures, in the order of their keys.
 fn encoded(plan: &Plan, mut captures: Vec<CapturePlan>) -> (PlanDocument, Vec<u8>) {
     captures.sort_by(|a, b| a.key.cmp(&b.key));
-    let document = PlanDocument::new(Plan { captures, exporters: plan.exporters.clone() });
+    let document = PlanDocument::new(Plan { captures, ..plan.clone() });
     let bytes = document.encode();
     (document, bytes)
 }

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use weir_plan::{CapturePlan, ExporterPlan, ObjectKey, Plan, PlanDocument};
+use weir_plan::{CapturePlan, ExporterPlan, ObjectKey, Plan, PlanDocument, PolicyPlan};
 
 /// Revisions that are remembered; a node that lags further behind counts as not programmed.
 const KEPT: usize = 32;
@@ -22,6 +22,7 @@ pub struct History {
 struct Part {
     capture: CapturePlan,
     exporters: Vec<ExporterPlan>,
+    policies: Vec<PolicyPlan>,
 }
 
 impl History {
@@ -57,7 +58,13 @@ impl Part {
     fn of(capture: &CapturePlan, plan: &Plan) -> Self {
         let used =
             plan.exporters.iter().filter(|exporter| capture.exporters.contains(&exporter.key));
-        Self { capture: capture.clone(), exporters: used.cloned().collect() }
+        let exporters: Vec<_> = used.cloned().collect();
+        let holds = |policy: &&PolicyPlan| {
+            let mut lists = exporters.iter().map(|exporter| &exporter.policies);
+            capture.policies.contains(&policy.key) || lists.any(|list| list.contains(&policy.key))
+        };
+        let policies = plan.policies.iter().filter(holds).cloned().collect();
+        Self { capture: capture.clone(), exporters, policies }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use weir_plan::{CaptureDirection, CapturePlan, ExporterPlan, Plan, Transport};
+use weir_plan::{CaptureDirection, CapturePlan, ExporterPlan, ObjectKey, Plan, Transport};
 
 use super::machine::Machine;
 use crate::{
@@ -44,6 +44,7 @@ fn write_capture(capture: &CapturePlan, out: &mut impl Write) -> io::Result<()> 
     if let Some(duration) = capture.duration {
         write!(out, ", for {duration:?}")?;
     }
+    write_policies(&capture.policies, out)?;
     let exporters: Vec<_> = capture.exporters.iter().map(ToString::to_string).collect();
     write!(out, " → {}", exporters.join(", "))?;
     writeln!(out, "{}", if capture.suspended { " (suspended)" } else { "" })
@@ -59,8 +60,17 @@ fn write_exporter(exporter: &ExporterPlan, out: &mut impl Write) -> io::Result<(
     if let Some(rule) = &exporter.filter {
         write!(out, ", filter {}", shortened(rule.name(), 80))?;
     }
+    write_policies(&exporter.policies, out)?;
     let queue = usize::try_from(exporter.queue_bytes).unwrap_or(usize::MAX);
     writeln!(out, ", queue {}", Size(queue))
+}
+
+fn write_policies(policies: &[ObjectKey], out: &mut impl Write) -> io::Result<()> {
+    if policies.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<_> = policies.iter().map(ToString::to_string).collect();
+    write!(out, ", redacted by {}", names.join(", "))
 }
 
 /// Says that the capture has begun, and of which processes. Scripts wait for `capturing`.

@@ -55,8 +55,10 @@ pub mod reason {
     pub const FILTER_RULE_NOT_FOUND: &str = "FilterRuleNotFound";
     /// A filter expression that does not compile or does not fit a record.
     pub const INVALID_FILTER: &str = "InvalidFilter";
-    /// A redaction policy that this version cannot apply: nothing leaves unredacted.
-    pub const DLP_UNSUPPORTED: &str = "DlpUnsupported";
+    /// A redaction policy that does not compile: nothing that it covers leaves.
+    pub const INVALID_POLICY: &str = "InvalidPolicy";
+    /// A redaction policy that does not do what its `tests` say.
+    pub const POLICY_TEST_FAILED: &str = "PolicyTestFailed";
     /// `enforce` outside the operator's namespace.
     pub const ENFORCE_NOT_PERMITTED: &str = "EnforceNotPermitted";
     /// Only protocols that this version does not dissect.

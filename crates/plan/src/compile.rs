@@ -19,7 +19,7 @@ use weir_api::v1alpha1::{DlpPolicy, Exporter, TrafficCapture};
 
 pub use rejection::{Rejection, Warning};
 
-use crate::{CapturePlan, ExporterPlan, ObjectKey, Plan};
+use crate::{CapturePlan, ExporterPlan, ObjectKey, Plan, PolicyPlan};
 
 /// Everything that the compiler reads. Names are unique per kind and namespace.
 #[derive(Clone, Debug, Default)]
@@ -29,7 +29,7 @@ pub struct Objects {
     pub policies: Vec<DlpPolicy>,
     /// Labels of namespaces. The label `kubernetes.io/metadata.name` is added here.
     pub namespaces: BTreeMap<String, BTreeMap<String, String>>,
-    /// Secrets that exporters name.
+    /// Secrets that exporters and policies name.
     pub secrets: BTreeMap<ObjectKey, SecretData>,
     /// Namespace whose policies may enforce floors. `None` on one machine: all of them, since
     /// there whoever writes a manifest owns the machine's plan.
@@ -74,15 +74,13 @@ pub enum ObjectKind {
 /// that name it.
 pub fn compile(objects: &Objects) -> Compiled {
     let mut outcomes = Vec::new();
-    let floors = policy::floors(objects);
-    for policy in &objects.policies {
-        outcomes.push(policy::outcome(policy, objects));
-    }
+    let policies = policy::compile(objects);
+    outcomes.extend(policies.iter().map(|policy| policy.outcome.clone()));
 
     let mut exporters = BTreeMap::new();
     for exporter in &objects.exporters {
         let key = key_of(&exporter.metadata);
-        let compiled = exporter::compile(&key, &exporter.spec, objects, &floors);
+        let compiled = exporter::compile(&key, &exporter.spec, objects, &policies);
         outcomes.push(outcome(ObjectKind::Exporter, &key, &compiled));
         exporters.insert(key, compiled.planned);
     }
@@ -90,15 +88,19 @@ pub fn compile(objects: &Objects) -> Compiled {
     let mut captures = BTreeMap::new();
     for capture in &objects.captures {
         let key = key_of(&capture.metadata);
-        let compiled = capture::compile(&key, &capture.spec, objects, &floors, &exporters);
+        let compiled = capture::compile(&key, &capture.spec, objects, &policies, &exporters);
         outcomes.push(outcome(ObjectKind::TrafficCapture, &key, &compiled));
         captures.insert(key, compiled.planned);
     }
 
     outcomes.sort_by(|a, b| (a.kind, &a.key).cmp(&(b.kind, &b.key)));
+    let mut policies: Vec<PolicyPlan> =
+        policies.into_iter().filter_map(|policy| policy.plan).collect();
+    policies.sort_by(|a, b| a.key.cmp(&b.key));
     let plan = Plan {
         captures: captures.into_values().flatten().collect::<Vec<CapturePlan>>(),
         exporters: exporters.into_values().flatten().collect::<Vec<ExporterPlan>>(),
+        policies,
     };
     Compiled { plan, outcomes }
 }

@@ -16,7 +16,9 @@ pub const PLAN_KEY: &str = "plan.json.gz";
 pub const MAX_DOCUMENT_BYTES: usize = 1 << 20;
 
 /// Of what [`PlanDocument::encode`] writes.
-const VERSION: u32 = 1;
+///
+/// 2: policies, which a reader of version 1 would leave out.
+const VERSION: u32 = 2;
 /// Bytes that a document may have when unpacked: far more than any that fits in a Secret in
 /// earnest, and too few to harm a node.
 const MAX_JSON_BYTES: u64 = 64 << 20;

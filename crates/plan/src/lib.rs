@@ -16,7 +16,8 @@ pub use compile::{
 pub use document::{DecodePlan, MAX_DOCUMENT_BYTES, PLAN_KEY, PLAN_SECRET, PlanDocument};
 pub use endpoint::{Endpoint, ParseEndpoint, Scheme, Transport};
 pub use plan::{
-    BudgetPlan, CapturePlan, ExporterPlan, HeaderPlan, ObjectKey, Plan, SamplingPlan, TlsPlan,
+    BudgetPlan, CapturePlan, ExporterPlan, HeaderPlan, ObjectKey, Plan, PolicyPlan, SamplingPlan,
+    TlsPlan,
 };
 pub use secret::SecretText;
 pub use selector::{InvalidSelector, Selector};

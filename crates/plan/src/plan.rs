@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use weir_api::v1alpha1::{CaptureDirection, Compression, Protocol, TlsMode, WhenFull};
+use weir_dlp::PolicySource;
 use weir_filter::FilterSource;
 
 use crate::{Endpoint, SecretText, Selector, Transport};
@@ -21,6 +22,16 @@ pub struct Plan {
     pub captures: Vec<CapturePlan>,
     /// Exporters that a capture uses, and those that none uses yet.
     pub exporters: Vec<ExporterPlan>,
+    /// Every policy that compiles.
+    pub policies: Vec<PolicyPlan>,
+}
+
+/// An accepted `DlpPolicy`.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct PolicyPlan {
+    pub key: ObjectKey,
+    /// It compiles, and its tests pass.
+    pub source: PolicySource,
 }
 
 /// An accepted `TrafficCapture`. All its exporters are in the plan.
@@ -44,6 +55,9 @@ pub struct CapturePlan {
     /// Nothing is recorded while true.
     pub suspended: bool,
     pub exporters: Vec<ObjectKey>,
+    /// Policies that hold for its records besides those of the exporter, floors first. All are
+    /// in the plan.
+    pub policies: Vec<ObjectKey>,
 }
 
 /// Keep `keep` of every `out_of` sessions; `out_of >= keep >= 1`.
@@ -76,6 +90,8 @@ pub struct ExporterPlan {
     pub timeout: Duration,
     /// The rule to filter by; it compiles. `None` drops nothing.
     pub filter: Option<FilterSource>,
+    /// Policies that every record passes, floors first. All are in the plan.
+    pub policies: Vec<ObjectKey>,
     /// Bytes of encoded records that may wait on this node.
     pub queue_bytes: u64,
     pub when_full: WhenFull,
@@ -98,6 +114,19 @@ pub struct TlsPlan {
     pub client_pem: Option<(SecretText, SecretText)>,
     /// Name to expect in the server's certificate when it is not the endpoint's host.
     pub server_name: Option<String>,
+}
+
+impl Plan {
+    /// How many captures have records that pass the policy.
+    pub fn bound_captures(&self, policy: &ObjectKey) -> usize {
+        let exports = |key: &ObjectKey| {
+            self.exporters.iter().any(|e| e.key == *key && e.policies.contains(policy))
+        };
+        let bound = |capture: &&CapturePlan| {
+            capture.policies.contains(policy) || capture.exporters.iter().any(exports)
+        };
+        self.captures.iter().filter(bound).count()
+    }
 }
 
 impl fmt::Display for ObjectKey {

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::time::Instant;
 
 use weir_rrpair::{
-    Body, Direction, Fields, Http, HttpRequest, HttpResponse, NetInfo, Peer, Raw, Redacted, RrPair,
+    Body, Direction, Fields, Http, HttpRequest, HttpResponse, NetInfo, Peer, Redacted, RrPair,
     StringMap, Timestamp, Uuid, header, otlp, session, signature, tech,
 };
 

@@ -17,7 +17,7 @@ fn table() -> (Connections, Pipeline, Book) {
     let version = "v0".into();
     let identity = Identity { cluster: "c".to_owned(), version, nonce: [0; 16] };
     let (mut pipeline, mut book) = (Pipeline::new(identity), Book::default());
-    let active = Active { version: 1, captures: vec![capture("all", &[])], exporters: Vec::new() };
+    let active = Active { version: 1, captures: vec![capture("all", &[])], ..Active::default() };
     pipeline.apply(&active, &mut book, 0);
     (table, pipeline, book)
 }

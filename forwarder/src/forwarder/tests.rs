@@ -14,6 +14,7 @@ use crate::testing::{
 };
 
 mod bounds;
+mod policies;
 
 fn records(receiver: &Receiver) -> Vec<RrPair> {
     receiver.taken().into_iter().map(|record| record.record().unwrap()).collect()

@@ -134,6 +134,19 @@ pub struct RingCounts {
     pub without_open: u64,
 }
 
+/// What redaction did.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
+pub struct RedactionCounts {
+    /// Records that passed policies, once for each set of policies.
+    pub records: u64,
+    /// Of those, the ones in which something was redacted.
+    pub modified: u64,
+    /// Records given up since redaction failed on them.
+    pub failed: u64,
+    /// Values redacted, by category.
+    pub values: BTreeMap<String, u64>,
+}
+
 /// Counts that the reader thread keeps.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
 pub struct NodeCounts {
@@ -144,4 +157,5 @@ pub struct NodeCounts {
     /// Pairs that no capture wants after all: the direction came out only when the protocol
     /// was known.
     pub unwanted_pairs: u64,
+    pub redaction: RedactionCounts,
 }

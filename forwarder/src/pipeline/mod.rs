@@ -3,6 +3,7 @@
 mod budget;
 mod facts;
 mod outbox;
+mod policies;
 mod router;
 
 use std::{sync::Arc, time::Duration};
@@ -12,18 +13,20 @@ use weir_dissect::{
     Event, Exchange,
     record::{self, Stamp},
 };
-use weir_plan::{CapturePlan, ObjectKey};
-use weir_rrpair::{Raw, model::Text};
+use weir_plan::{CapturePlan, ObjectKey, PolicyPlan};
+use weir_rrpair::{Raw, Redacted, RrPair, model::Text};
 
-use self::router::Router;
+use self::router::{Router, Target};
 pub(crate) use self::{
     facts::Facts,
     outbox::{ActiveExporter, Outbox},
+    policies::Passage,
     router::{CaptureSet, Side},
 };
 use crate::{
     attribution::Workload,
     ledger::{CaptureCounts, NodeCounts},
+    queue::ShedReason,
 };
 
 /// The plan as the reader carries it out.
@@ -33,6 +36,7 @@ pub(crate) struct Active {
     pub(crate) version: u64,
     pub(crate) captures: Vec<CapturePlan>,
     pub(crate) exporters: Vec<ActiveExporter>,
+    pub(crate) policies: Vec<PolicyPlan>,
 }
 
 /// Counts that the reader writes and the ledger reads.
@@ -75,6 +79,8 @@ pub(crate) struct Pipeline {
     observed_ns: u64,
     /// Bytes of the record at hand, when several exporters take it.
     encoded: Vec<u8>,
+    /// Targets that want the record at hand, by their place in its set.
+    wanting: Vec<usize>,
 }
 
 impl Pipeline {
@@ -86,6 +92,7 @@ impl Pipeline {
             outboxes: Vec::new(),
             observed_ns: 0,
             encoded: Vec::new(),
+            wanting: Vec::new(),
         }
     }
 
@@ -157,13 +164,70 @@ impl Pipeline {
         let outboxes = &mut self.outboxes;
         let kept = self.router.decide(&set, session, message_bytes, book, outboxes);
         let Some(kept) = kept else { return };
-        // The plan refuses every policy that it cannot carry out, so none applies here.
-        let record = weir_dlp::unrestricted(Raw(pair));
-        self.encoded.clear();
-        let shared = kept.targets.len() > 1;
-        for (place, route) in &kept.targets {
-            if let Some(outbox) = self.outboxes.get_mut(*place) {
-                outbox.offer(*route, &record, self.observed_ns, &mut self.encoded, shared);
+        self.deliver(&kept, pair, book);
+    }
+
+    /// Filters the record as it is for each exporter, then redacts it once for all that have
+    /// the same policies.
+    fn deliver(&mut self, kept: &CaptureSet, pair: RrPair, book: &mut Book) {
+        self.wanting.clear();
+        for (index, target) in kept.targets.iter().enumerate() {
+            if let Some(outbox) = self.outboxes.get_mut(target.place)
+                && outbox.wants(target.route, &pair)
+            {
+                self.wanting.push(index);
+            }
+        }
+        let mut pair = Some(pair);
+        while let Some(first) = self.wanting.first().and_then(|index| kept.targets.get(*index)) {
+            let alike = |index: &usize| {
+                kept.targets.get(*index).is_some_and(|target| target.passage.is(&first.passage))
+            };
+            let group: Vec<usize> = self.wanting.iter().copied().filter(alike).collect();
+            self.wanting.retain(|index| !group.contains(index));
+            let last = self.wanting.is_empty();
+            let Some(raw) = (if last { pair.take() } else { pair.clone() }) else { return };
+            let passed = pass(&first.passage, Raw(raw), book);
+            self.encoded.clear();
+            for index in &group {
+                let Some(Target { place, route, .. }) = kept.targets.get(*index) else { continue };
+                let Some(outbox) = self.outboxes.get_mut(*place) else { continue };
+                match &passed {
+                    Ok(record) => outbox.offer(
+                        *route,
+                        record,
+                        self.observed_ns,
+                        &mut self.encoded,
+                        group.len() > 1,
+                    ),
+                    Err(reason) => outbox.shed(*route, *reason),
+                }
+            }
+        }
+    }
+}
+
+/// The record as it may leave, or why it may not.
+fn pass(passage: &Passage, raw: Raw, book: &mut Book) -> Result<Redacted, ShedReason> {
+    let counts = &mut book.node.redaction;
+    match passage {
+        Passage::Open => Ok(weir_dlp::unrestricted(raw)),
+        Passage::Closed => Err(ShedReason::PolicyMissing),
+        Passage::Through(redactor) => {
+            counts.records += 1;
+            match redactor.redact(raw) {
+                Ok(outcome) => {
+                    counts.modified += u64::from(outcome.modified);
+                    for (category, hits) in outcome.hits {
+                        *counts.values.entry(category).or_default() += hits;
+                    }
+                    Ok(outcome.record)
+                }
+                Err(error) => {
+                    tracing::error!(%error, "record given up");
+                    counts.failed += 1;
+                    Err(ShedReason::RedactionFailed)
+                }
             }
         }
     }

@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use weir_filter::Filter;
 use weir_plan::ObjectKey;
-use weir_rrpair::{Redacted, otlp::encode_log_record};
+use weir_rrpair::{Redacted, RrPair, otlp::encode_log_record};
 
-use crate::queue::{BatchLimits, Chunk, Queue, Route, Tally};
+use crate::queue::{BatchLimits, Chunk, Queue, Route, ShedReason, Tally};
 
 /// An exporter as the reader sees it.
 #[derive(Clone, Debug)]
 pub(crate) struct ActiveExporter {
     pub(crate) key: ObjectKey,
     pub(crate) filter: Option<Arc<Filter>>,
+    /// Policies that its records pass, besides those of their captures.
+    pub(crate) policies: Vec<ObjectKey>,
     pub(crate) queue: Arc<Queue>,
     /// Bounds of one chunk: a fraction of a request, and of the queue, which gives way by
     /// whole chunks.
@@ -50,8 +52,29 @@ impl Outbox {
         route
     }
 
-    /// Counts the record and, unless the exporter's filter drops it, encodes it. `encoded` is
-    /// empty or holds the record's bytes from another exporter; it is filled when `shared`.
+    /// Counts the record as it was captured; false when the exporter's filter drops it.
+    pub(crate) fn wants(&mut self, route: Route, pair: &RrPair) -> bool {
+        self.dirty = true;
+        let drops = self.exporter.filter.as_ref().is_some_and(|filter| filter.drops(pair));
+        if let Some(tally) = self.tallies.get_mut(route.index()) {
+            tally.seen += 1;
+            tally.filtered += u64::from(drops);
+        }
+        !drops
+    }
+
+    /// Counts a record that was wanted and may not leave.
+    pub(crate) fn shed(&mut self, route: Route, reason: ShedReason) {
+        if let Some(tally) = self.tallies.get_mut(route.index()) {
+            match reason {
+                ShedReason::PolicyMissing => tally.policy_missing += 1,
+                _ => tally.redaction_failed += 1,
+            }
+        }
+    }
+
+    /// Encodes the record. `encoded` is empty or holds the record's bytes from another
+    /// exporter; it is filled when `shared`.
     pub(crate) fn offer(
         &mut self,
         route: Route,
@@ -60,15 +83,6 @@ impl Outbox {
         encoded: &mut Vec<u8>,
         shared: bool,
     ) {
-        self.dirty = true;
-        let drops = self.exporter.filter.as_ref().is_some_and(|f| f.drops(record.record()));
-        if let Some(tally) = self.tallies.get_mut(route.index()) {
-            tally.seen += 1;
-            tally.filtered += u64::from(drops);
-        }
-        if drops {
-            return;
-        }
         let bytes = if shared {
             if encoded.is_empty() {
                 encode_log_record(record, observed_ns, encoded);

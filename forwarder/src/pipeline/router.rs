@@ -14,6 +14,7 @@ use super::{
     Active, Book,
     budget::{Gate, Verdict},
     outbox::Outbox,
+    policies::{Passage, Policies},
 };
 use crate::{attribution::Workload, queue::Route};
 
@@ -27,12 +28,22 @@ pub(crate) type CaptureIndex = usize;
 #[derive(Debug)]
 pub(crate) struct CaptureSet {
     pub(crate) captures: Vec<CaptureIndex>,
-    /// Exporters by their place in the plan, each once.
-    pub(crate) targets: Vec<(usize, Route)>,
+    /// Each exporter once.
+    pub(crate) targets: Vec<Target>,
     /// Bytes of a body that one of the captures wants kept.
     pub(crate) max_body_bytes: u64,
     /// Some pairs may be left out, so each has to be decided about.
     gated: bool,
+}
+
+/// An exporter of a set of captures.
+#[derive(Debug)]
+pub(crate) struct Target {
+    /// Its place in the plan.
+    pub(crate) place: usize,
+    pub(crate) route: Route,
+    /// Under its own policies and those of the captures that name it.
+    pub(crate) passage: Passage,
 }
 
 /// One side of a connection for the captures' `direction` and `ports`.
@@ -60,7 +71,9 @@ struct State {
 pub(crate) struct Router {
     captures: Vec<State>,
     by_key: BTreeMap<ObjectKey, CaptureIndex>,
-    exporter_keys: Vec<ObjectKey>,
+    /// Each exporter with its policies.
+    exporters: Vec<(ObjectKey, Vec<ObjectKey>)>,
+    policies: Policies,
     sets: HashMap<Vec<CaptureIndex>, Arc<CaptureSet>>,
     /// When each capture was first in the plan.
     began_ns: BTreeMap<ObjectKey, u64>,
@@ -93,7 +106,9 @@ impl Router {
             })
             .collect();
         self.by_key = active.captures.iter().map(|plan| plan.key.clone()).zip(0..).collect();
-        self.exporter_keys = active.exporters.iter().map(|exporter| exporter.key.clone()).collect();
+        let exporters = active.exporters.iter();
+        self.exporters = exporters.map(|e| (e.key.clone(), e.policies.clone())).collect();
+        self.policies.apply(&active.policies);
         self.complete_and_reroute(book, now_ns);
     }
 
@@ -190,14 +205,24 @@ impl Router {
         }
         let states = || captures.iter().filter_map(|index| self.captures.get(*index));
         let mut targets = Vec::new();
-        for (place, (key, outbox)) in self.exporter_keys.iter().zip(outboxes).enumerate() {
-            let senders: Vec<_> = states()
-                .filter(|state| state.plan.exporters.contains(key))
-                .map(|state| state.plan.key.clone())
-                .collect();
-            if !senders.is_empty() {
-                targets.push((place, outbox.route(&senders)));
+        for (place, ((key, own), outbox)) in self.exporters.iter().zip(outboxes).enumerate() {
+            let senders: Vec<_> =
+                states().filter(|state| state.plan.exporters.contains(key)).collect();
+            if senders.is_empty() {
+                continue;
             }
+            let mut policies = own.clone();
+            for policy in senders.iter().flat_map(|state| &state.plan.policies) {
+                if !policies.contains(policy) {
+                    policies.push(policy.clone());
+                }
+            }
+            let keys: Vec<_> = senders.iter().map(|state| state.plan.key.clone()).collect();
+            targets.push(Target {
+                place,
+                route: outbox.route(&keys),
+                passage: self.policies.passage(policies),
+            });
         }
         let set = Arc::new(CaptureSet {
             captures: captures.to_vec(),

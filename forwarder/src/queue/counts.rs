@@ -16,6 +16,10 @@ pub enum ShedReason {
     ExporterRemoved,
     /// The forwarder stopped before the receiver took it.
     Stopped,
+    /// Redaction failed on it, so it must not leave.
+    RedactionFailed,
+    /// A policy that holds for it is missing or does not compile, so it must not leave.
+    PolicyMissing,
 }
 
 impl ShedReason {
@@ -26,6 +30,8 @@ impl ShedReason {
             Self::TooLarge => "too_large",
             Self::ExporterRemoved => "exporter_removed",
             Self::Stopped => "stopped",
+            Self::RedactionFailed => "redaction_failed",
+            Self::PolicyMissing => "policy_missing",
         }
     }
 }

@@ -63,6 +63,10 @@ impl Default for BatchLimits {
 pub struct Tally {
     pub seen: u64,
     pub filtered: u64,
+    /// Shed for [`ShedReason::RedactionFailed`].
+    pub redaction_failed: u64,
+    /// Shed for [`ShedReason::PolicyMissing`].
+    pub policy_missing: u64,
 }
 
 /// Queue and counters of one exporter.
@@ -153,9 +157,17 @@ impl Queue {
     pub fn push(&self, chunks: &mut Vec<Chunk>, tallies: &mut [Tally]) {
         let mut state = self.lock();
         for (route, tally) in state.routes.iter_mut().zip(tallies) {
-            let Tally { seen, filtered } = std::mem::take(tally);
+            let Tally { seen, filtered, redaction_failed, policy_missing } = std::mem::take(tally);
             route.counts.seen += seen;
             route.counts.filtered += filtered;
+            for (reason, records) in [
+                (ShedReason::RedactionFailed, redaction_failed),
+                (ShedReason::PolicyMissing, policy_missing),
+            ] {
+                if records > 0 {
+                    *route.counts.shed.entry(reason).or_default() += records;
+                }
+            }
         }
         let before = (state.is_empty(), state.fills_batch());
         for chunk in chunks.drain(..) {

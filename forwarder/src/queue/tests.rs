@@ -26,7 +26,7 @@ fn chunk(route: Route, records: &[&[u8]]) -> Chunk {
 }
 
 fn push(queue: &Queue, chunk: Chunk) {
-    let mut tallies = [Tally { seen: chunk.len() as u64, filtered: 0 }];
+    let mut tallies = [Tally { seen: chunk.len() as u64, filtered: 0, ..Tally::default() }];
     queue.push(&mut vec![chunk], &mut tallies);
 }
 
@@ -158,7 +158,10 @@ fn each_set_of_captures_has_its_own_counts() {
     let (queue, first) = queue(1000, WhenFull::DropOldest);
     let second = queue.route(&[key("all"), key("one")]);
     assert_eq!(queue.route(&[key("all")]), first);
-    let mut tallies = [Tally { seen: 1, filtered: 0 }, Tally { seen: 3, filtered: 2 }];
+    let mut tallies = [
+        Tally { seen: 1, filtered: 0, ..Tally::default() },
+        Tally { seen: 3, filtered: 2, ..Tally::default() },
+    ];
     let mut both = chunk(first, &[b"a"]);
     both.push(second, |out| out.push(b'b'));
     queue.push(&mut vec![both], &mut tallies);
@@ -223,7 +226,7 @@ proptest! {
             match step {
                 Step::Push(records, size, filtered) => {
                     let mut one = Chunk::default();
-                    let mut tallies = [Tally { seen: filtered, filtered }, Tally::default()];
+                    let mut tallies = [Tally { seen: filtered, filtered, ..Tally::default() }, Tally::default()];
                     for i in 0..records {
                         let route = if i % 3 == 0 { second } else { first };
                         tallies[usize::from(i % 3 == 0)].seen += 1;

@@ -38,6 +38,7 @@ pub(crate) fn capture(name: &str, exporters: &[&str]) -> CapturePlan {
         budget: BudgetPlan::default(),
         suspended: false,
         exporters: exporters.iter().map(|name| key(name)).collect(),
+        policies: Vec::new(),
     }
 }
 
@@ -59,6 +60,7 @@ pub(crate) fn exporter(name: &str, port: u16, transport: Transport) -> ExporterP
         compression: Compression::None,
         timeout: PATIENCE,
         filter: None,
+        policies: Vec::new(),
         queue_bytes: 64 << 20,
         when_full: WhenFull::DropOldest,
     }
@@ -67,7 +69,7 @@ pub(crate) fn exporter(name: &str, port: u16, transport: Transport) -> ExporterP
 /// One capture of everything, sent to these exporters.
 pub(crate) fn plan(exporters: Vec<ExporterPlan>) -> Plan {
     let names: Vec<_> = exporters.iter().map(|exporter| exporter.key.name.as_str()).collect();
-    Plan { captures: vec![capture("all", &names)], exporters }
+    Plan { captures: vec![capture("all", &names)], exporters, policies: Vec::new() }
 }
 
 /// Knows the process [`Call::TGID`] as `shop`, captured by the given captures.

@@ -335,17 +335,17 @@ fn conditions_of_exporters() {
 }
 
 #[test]
-fn a_policy_that_this_version_cannot_apply_is_stalled() {
-    let spec: DlpPolicySpec = serde_json::from_value(serde_json::json!({"keys": ["a"]})).unwrap();
+fn a_policy_that_does_not_compile_is_stalled() {
+    let spec: DlpPolicySpec = serde_json::from_value(serde_json::json!({"paths": ["a"]})).unwrap();
     let mut object = DlpPolicy::new("p", spec);
     object.metadata = metadata("p");
     let compiled = compile(&Objects { policies: vec![object], ..Objects::default() });
     let view = PolicyView { generation: 1, previous: None, outcome: &compiled.outcomes[0] };
     let expect = [
-        "Accepted=False/DlpUnsupported",
+        "Accepted=False/InvalidPolicy",
         "Compiled=False/NotPlanned",
-        "Ready=False/DlpUnsupported",
-        "Stalled=True/DlpUnsupported",
+        "Ready=False/InvalidPolicy",
+        "Stalled=True/InvalidPolicy",
     ];
     assert_eq!(lines(&policy(view, at(1)).conditions), expect);
 }

@@ -9,7 +9,7 @@ use weir_api::v1alpha1::{
     Budget, CaptureDirection, ObjectReference, Protocol, Sampling, TlsMode, TrafficCaptureSpec,
 };
 
-use super::policy::Floor;
+use super::policy::Policy;
 use super::value::{DurationField, SizeField, keep};
 use super::{ObjectKind, Objects, Rejection, Verdict, Warning, key_of, policy, tenancy};
 use crate::{BudgetPlan, CapturePlan, ExporterPlan, ObjectKey, SamplingPlan, Selector};
@@ -36,7 +36,7 @@ pub(super) fn compile(
     key: &ObjectKey,
     spec: &TrafficCaptureSpec,
     objects: &Objects,
-    floors: &[Floor],
+    policies: &[Policy<'_>],
     known: &BTreeMap<ObjectKey, Option<ExporterPlan>>,
 ) -> Verdict<CapturePlan> {
     // Exhaustive on purpose: a new field must not compile until it is planned for.
@@ -69,7 +69,9 @@ pub(super) fn compile(
     let sampling = keep(sampling.map(read_sampling).transpose(), &mut faults);
     let duration = keep(duration.as_ref().map(|span| DURATION.read(span)).transpose(), &mut faults);
     let budget = keep(read_budget(budget.as_ref()), &mut faults);
-    faults.extend(policy::faults(dlp_policies, &key.namespace, objects, floors));
+    let (held_by, mut unresolved) =
+        policy::resolve(dlp_policies, &key.namespace, objects, policies);
+    faults.append(&mut unresolved);
     if *tls == Some(TlsMode::Decrypt) {
         warnings.push(Warning::TlsNotDecrypted);
     }
@@ -91,6 +93,7 @@ pub(super) fn compile(
             budget: budget?,
             suspended: suspend.unwrap_or(false),
             exporters,
+            policies: held_by,
         })
     })()
     .filter(|_| complete);

@@ -8,7 +8,7 @@ use weir_api::v1alpha1::{
 };
 use weir_filter::{Expressions, Filter, FilterSource, RuleDocument};
 
-use super::policy::Floor;
+use super::policy::Policy;
 use super::value::{DurationField, SizeField, keep};
 use super::{Objects, Rejection, Verdict, Warning, policy, tenancy};
 use crate::{Endpoint, ExporterPlan, HeaderPlan, ObjectKey, Scheme, SecretText, TlsPlan};
@@ -31,14 +31,16 @@ pub(super) fn compile(
     key: &ObjectKey,
     spec: &ExporterSpec,
     objects: &Objects,
-    floors: &[Floor],
+    policies: &[Policy<'_>],
 ) -> Verdict<ExporterPlan> {
     // Exhaustive on purpose: a new field must not compile until it is planned for.
     let ExporterSpec { otlp, filter_rule, filter, dlp_policies, queue, allowed_namespaces } = spec;
     let (mut faults, mut warnings) = (Vec::new(), Vec::new());
     faults.extend(tenancy::check(allowed_namespaces.as_ref()).err());
     let rule = keep(read_filter(filter_rule.as_deref(), filter.as_ref()), &mut faults);
-    faults.extend(policy::faults(dlp_policies, &key.namespace, objects, floors));
+    let (held_by, mut unresolved) =
+        policy::resolve(dlp_policies, &key.namespace, objects, policies);
+    faults.append(&mut unresolved);
     let (queue_bytes, when_full) = match queue {
         None => (Some(DEFAULT_QUEUE_BYTES), WhenFull::DropOldest),
         Some(Queue { max_size, when_full }) => {
@@ -76,6 +78,7 @@ pub(super) fn compile(
             compression: compression.unwrap_or(Compression::None),
             timeout: timeout?,
             filter: rule?,
+            policies: held_by,
             queue_bytes: queue_bytes?,
             when_full,
         })

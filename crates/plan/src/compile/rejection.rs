@@ -42,16 +42,13 @@ pub enum Rejection {
     FilterRuleNotFound { source: weir_filter::UnknownRule },
     #[error("spec.filter.{source}")]
     InvalidFilter { source: Box<weir_filter::ExpressionError> },
+    #[error("spec.{source}")]
+    InvalidPolicy { source: Box<weir_dlp::CompileError> },
     #[error(
-        "{field}: redaction is not supported by this version; nothing is exported rather than \
-         unredacted records ({target})"
+        "DlpPolicy {target} is enforced for this namespace and is itself refused; nothing is \
+         exported rather than unredacted records"
     )]
-    DlpUnsupported { field: String, target: ObjectKey },
-    #[error(
-        "DlpPolicy {target} is enforced for this namespace and redaction is not supported by \
-         this version; nothing is exported rather than unredacted records"
-    )]
-    EnforcedDlpUnsupported { target: ObjectKey },
+    EnforcedPolicyNotAccepted { target: ObjectKey },
     #[error("spec.enforce: allowed only in the operator's namespace {operator_namespace}")]
     EnforceNotPermitted { operator_namespace: String },
     #[error("spec.protocols: none of these is dissected by this version; allowed: HTTP")]
@@ -65,6 +62,7 @@ impl Rejection {
             Self::RefNotFound { .. }
             | Self::RefNotPermitted { .. }
             | Self::RefNotAccepted { .. }
+            | Self::EnforcedPolicyNotAccepted { .. }
             | Self::SecretNotFound { .. }
             | Self::SecretKeyNotFound { .. }
             | Self::InvalidSecret { .. } => condition::RESOLVED_REFS,
@@ -86,16 +84,19 @@ impl Rejection {
             Self::InvalidEndpoint { .. } => reason::INVALID_ENDPOINT,
             Self::RefNotFound { .. } => reason::REF_NOT_FOUND,
             Self::RefNotPermitted { .. } => reason::REF_NOT_PERMITTED,
-            Self::RefNotAccepted { .. } => reason::REF_NOT_ACCEPTED,
+            Self::RefNotAccepted { .. } | Self::EnforcedPolicyNotAccepted { .. } => {
+                reason::REF_NOT_ACCEPTED
+            }
             Self::SecretNotFound { .. } | Self::SecretKeyNotFound { .. } => {
                 reason::SECRET_NOT_FOUND
             }
             Self::InvalidSecret { .. } => reason::INVALID_SECRET,
             Self::FilterRuleNotFound { .. } => reason::FILTER_RULE_NOT_FOUND,
             Self::InvalidFilter { .. } => reason::INVALID_FILTER,
-            Self::DlpUnsupported { .. } | Self::EnforcedDlpUnsupported { .. } => {
-                reason::DLP_UNSUPPORTED
-            }
+            Self::InvalidPolicy { source } => match **source {
+                weir_dlp::CompileError::Test { .. } => reason::POLICY_TEST_FAILED,
+                _ => reason::INVALID_POLICY,
+            },
             Self::EnforceNotPermitted { .. } => reason::ENFORCE_NOT_PERMITTED,
             Self::ProtocolsUnsupported => reason::PROTOCOLS_UNSUPPORTED,
         }

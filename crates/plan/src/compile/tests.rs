@@ -114,9 +114,50 @@ fn a_floor_on_one_machine_may_be_in_any_namespace() {
         object("DlpPolicy", "floor", json!({"keys": ["a"], "enforce": {"namespaceSelector": {}}}));
     let objects =
         Objects { policies: vec![floor], exporters: vec![good_exporter()], ..Objects::default() };
-    let compiled = compile(&objects);
-    assert_eq!(compiled.plan, Plan::default());
-    assert!(compiled.outcomes.iter().all(|outcome| !outcome.planned));
+    let plan = compile(&objects).plan;
+    let key = ObjectKey { namespace: "shop".to_owned(), name: "floor".to_owned() };
+    assert_eq!(plan.exporters[0].policies.as_slice(), std::slice::from_ref(&key));
+    assert_eq!(plan.policies[0].key, key);
+}
+
+#[test]
+fn a_policy_that_the_schema_or_a_cel_rule_refuses_is_refused() {
+    for (spec, expect) in [
+        (
+            json!({}),
+            "spec: nothing to redact: give detectors, patterns, keys or paths, or profile DenyByDefault",
+        ),
+        (
+            json!({"keys": ["a"], "action": "KeyedToken"}),
+            "spec.keyRef: is required when action is KeyedToken, and allowed only then",
+        ),
+        (json!({"keys": [""]}), "spec.keys[0]: a name is empty"),
+    ] {
+        let bad: DlpPolicy = object("DlpPolicy", "bad", spec);
+        let objects =
+            Objects { policies: vec![bad], exporters: vec![good_exporter()], ..Objects::default() };
+        refused(&objects, ObjectKind::DlpPolicy, "bad", expect);
+    }
+}
+
+#[test]
+fn a_key_for_tokens_has_to_be_long_enough() {
+    let spec = json!({"keys": ["a"], "action": "KeyedToken", "keyRef": {"name": "s", "key": "k"}});
+    let policy: DlpPolicy = object("DlpPolicy", "keyed", spec);
+    let secret = ObjectKey { namespace: "shop".to_owned(), name: "s".to_owned() };
+    let with = |value: &[u8]| {
+        let data = SecretData([("k".to_owned(), value.to_vec())].into());
+        let secrets = [(secret.clone(), data)].into();
+        compile(&Objects { policies: vec![policy.clone()], secrets, ..Objects::default() })
+    };
+    let short = with(b"canary");
+    let expect = r#"spec.keyRef: key "k" of Secret shop/s is shorter than 16 bytes"#;
+    assert_eq!(short.outcomes[0].rejections[0].to_string(), expect);
+    let fine = with(b"canary-canary-canary");
+    assert_eq!(fine.plan.policies.len(), 1);
+    assert!(
+        !format!("{fine:?}").contains("canary") && !format!("{fine:?}").contains("99, 97, 110")
+    );
 }
 
 #[test]

@@ -35,8 +35,8 @@ fn another_plan_has_another_revision() {
 
 #[test]
 fn a_later_version_is_named_whatever_else_it_holds() {
-    let error = PlanDocument::decode(&gzip(br#"{"version":2,"revision":7}"#)).unwrap_err();
-    assert_eq!(error.to_string(), "the plan document has version 2; this program reads version 1");
+    let error = PlanDocument::decode(&gzip(br#"{"version":3,"revision":7}"#)).unwrap_err();
+    assert_eq!(error.to_string(), "the plan document has version 3; this program reads version 2");
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn a_plan_that_was_edited_in_place_is_refused() {
 
 #[test]
 fn no_error_repeats_what_the_document_says() {
-    for json in [r#"{"version":1,"plan":"canary"}"#, r"canary{"] {
+    for json in [r#"{"version":2,"plan":"canary"}"#, r"canary{"] {
         let error = PlanDocument::decode(&gzip(json.as_bytes())).unwrap_err();
         let text = format!("{error} {error:?}");
         assert!(!text.contains("canary"), "{text}");

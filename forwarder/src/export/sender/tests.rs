@@ -25,7 +25,7 @@ async fn deliver(records: u8, answers: Vec<Result<Answer, Failure>>) -> (Counts,
     let route = queue.route(&[testing::key("all")]);
     let mut chunk = Chunk::default();
     (0..records).for_each(|record| _ = chunk.push(route, |out| out.push(record)));
-    let mut tally = [Tally { seen: u64::from(records), filtered: 0 }];
+    let mut tally = [Tally { seen: u64::from(records), filtered: 0, ..Tally::default() }];
     queue.push(&mut vec![chunk], &mut tally);
     let sender = Sender {
         plan: testing::exporter("a", 1, Transport::Http),

@@ -7,7 +7,7 @@ const SERVER: Side = Side { role: Role::Server, port: 80 };
 fn a_capture_is_complete_when_its_duration_is_over_and_a_reload_does_not_restart_it() {
     let mut plan = capture("all", &[]);
     plan.duration = Some(Duration::from_mins(1));
-    let active = Active { version: 1, captures: vec![plan], exporters: Vec::new() };
+    let active = Active { version: 1, captures: vec![plan], ..Active::default() };
     let (mut router, mut book) = (Router::default(), Book::default());
     let workload = shop(&[key("all")]);
     let second = 1_000_000_000;
@@ -24,7 +24,7 @@ fn a_capture_is_complete_when_its_duration_is_over_and_a_reload_does_not_restart
 
 #[test]
 fn captures_that_are_not_in_the_plan_do_not_count() {
-    let active = Active { version: 1, captures: vec![capture("all", &[])], exporters: Vec::new() };
+    let active = Active { version: 1, captures: vec![capture("all", &[])], ..Active::default() };
     let (mut router, mut book) = (Router::default(), Book::default());
     router.apply(&active, &mut book, 0);
     assert!(router.route(&shop(&[key("gone")]), SERVER, &mut []).is_none());
