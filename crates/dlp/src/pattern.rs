@@ -133,7 +133,7 @@ impl Patterns {
     }
 }
 
-/// What is wrong, without the library's name for the stage it happened in.
+/// What is wrong, in one line and without the library's name for the stage it happened in.
 fn explain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -141,7 +141,8 @@ fn explain(error: &dyn std::error::Error) -> String {
         text = cause.to_string();
         source = cause.source();
     }
-    text
+    // The parser draws a picture first; conditions and logs have one line.
+    text.rsplit("error: ").next().unwrap_or_default().trim_end().to_owned()
 }
 
 impl std::fmt::Debug for Patterns {
