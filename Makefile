@@ -69,6 +69,12 @@ manifests: ## Are the manifests that we ship valid?
 test-component: ## Tests against real kernels, servers and collectors (root)
 	@hack/test-component.sh
 
+.PHONY: test-stores
+test-stores: ## Tests of `weir gather` against a real Elasticsearch (Maven, Java 17)
+	@url=$$(e2e/elasticsearch/elasticsearch.sh up)
+	trap 'e2e/elasticsearch/elasticsearch.sh down' EXIT
+	WEIR_TEST_ELASTICSEARCH=$$url cargo test --locked -p weir-cli --test gather -- --ignored
+
 .PHONY: cluster
 cluster: ## A Kubernetes cluster of one node without Docker, for tests (root); prints its kubeconfig
 	@hack/setup.sh cluster

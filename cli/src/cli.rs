@@ -6,8 +6,8 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::{
-    collect::CollectCommand, doctor::DoctorCommand, logging::LogFormat, run::RunCommand,
-    show::ShowCommand, style::Style,
+    collect::CollectCommand, doctor::DoctorCommand, explain::ExplainCommand, gather::GatherCommand,
+    logging::LogFormat, run::RunCommand, show::ShowCommand, style::Style,
 };
 
 /// Capture the request/response traffic of processes, and work with what was captured.
@@ -26,7 +26,9 @@ pub struct Cli {
 enum Command {
     Run(RunCommand),
     Collect(CollectCommand),
+    Gather(GatherCommand),
     Show(ShowCommand),
+    Explain(ExplainCommand),
     Doctor(DoctorCommand),
     /// Print the version.
     Version,
@@ -57,7 +59,10 @@ impl Cli {
         match self.command {
             Command::Run(command) => command.run(&mut out, style),
             Command::Collect(command) => command.run(out, style),
+            // Nothing goes to stdout (contract §4).
+            Command::Gather(command) => command.run(&mut io::stderr()),
             Command::Show(command) => command.run(&mut out, style),
+            Command::Explain(command) => command.run(&mut out, style),
             Command::Doctor(command) => command.run(&mut out, style),
             Command::Version => version(&mut out),
             Command::Completions { shell } => {

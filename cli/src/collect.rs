@@ -6,10 +6,10 @@ mod writer;
 use std::{
     fs,
     io::{self, Write},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::ExitCode,
     thread,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -17,16 +17,16 @@ use clap::Args;
 use serde_json::{Map, json};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use weir_rrpair::Timestamp;
 
 use self::{printer::Printer, writer::Writer};
 use crate::{
+    clock,
+    gather::report_written,
     receiver::{Counts, Receiver, ReceiverConfig},
     run::time,
     signals::StopSignals,
-    snapshot::{Order, Snapshot, SnapshotConfig, Summary},
+    snapshot::{Numbers, Order, Snapshot, SnapshotConfig, Summary},
     style::Style,
-    visible::Visible,
 };
 
 /// Requests that wait for the disk before senders are held back.
@@ -169,11 +169,12 @@ impl CollectCommand {
         source_keys.insert("otlpListen".into(), json!({ "grpc": grpc, "http": http }));
         SnapshotConfig {
             out_dir: self.out_dir.clone(),
-            order: self.order,
+            numbers: Numbers::Time(self.order),
+            time_range: None,
             tool: "weir-collect",
             source: "otlp",
             source_keys,
-            created_at: now(),
+            created_at: clock::now(),
         }
     }
 
@@ -186,24 +187,8 @@ impl CollectCommand {
     }
 }
 
-/// The wall clock; the epoch when that is before it.
-fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
-}
-
 fn exit_code(outcome: &Outcome) -> ExitCode {
     if outcome.summary.is_some() { ExitCode::SUCCESS } else { ExitCode::from(1) }
-}
-
-/// The closing lines of a gather script (contract §4.3).
-fn report_written(summary: &Summary, out_dir: &Path, out: &mut impl Write) -> io::Result<()> {
-    writeln!(out, "wrote {} RRPairs to {}", summary.pairs, shown(&summary.directory))?;
-    for (host, pairs) in &summary.hosts {
-        writeln!(out, "  {pairs:>7}  {host}")?;
-    }
-    writeln!(out)?;
-    writeln!(out, "replay with:  proxymock mock --in {}", shown(out_dir))
 }
 
 fn report_nothing(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
@@ -225,10 +210,6 @@ fn report_nothing(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
             "hint: nothing was sent; set the Exporter's endpoint to http://{grpc} or http://{http}"
         )
     }
-}
-
-fn shown(path: &Path) -> String {
-    Visible(&path.to_string_lossy()).to_string()
 }
 
 async fn elapsed(time: Option<Duration>) {

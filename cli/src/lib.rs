@@ -2,8 +2,11 @@
 //! demo and the end-to-end tests (see ARCHITECTURE.md).
 
 mod cli;
+mod clock;
 pub mod collect;
 pub mod doctor;
+pub mod explain;
+pub mod gather;
 pub mod logging;
 pub mod receiver;
 pub mod run;

@@ -7,7 +7,7 @@
 mod number;
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     fs,
     io::{self, Write as _},
     path::{Path, PathBuf},
@@ -21,7 +21,7 @@ use weir_rrpair::{
 };
 
 use self::number::Numbering;
-pub use self::number::Order;
+pub use self::number::{Numbers, Order};
 use crate::receiver::Pair;
 
 /// What a snapshot says of itself, and where it goes.
@@ -29,8 +29,10 @@ use crate::receiver::Pair;
 pub struct SnapshotConfig {
     /// The directory that `.metadata` and `snapshot-<uuid>` are made in.
     pub out_dir: PathBuf,
-    /// Which of several pairs with one signature gets `instance` 0.
-    pub order: Order,
+    /// How the pairs with one signature get their `instance`.
+    pub numbers: Numbers,
+    /// What `timeRange` says; without it the times of the first and the last pair.
+    pub time_range: Option<(Timestamp, Timestamp)>,
     /// First part of the name, before the id's first eight characters.
     pub tool: &'static str,
     /// `source` in `snapshot.json`.
@@ -54,6 +56,8 @@ pub struct Snapshot {
     has_metadata: bool,
     /// Earliest and latest record time in nanoseconds.
     times: Option<(u64, u64)>,
+    /// Pairs that an earlier run wrote.
+    had: HashSet<Uuid>,
 }
 
 #[derive(Debug)]
@@ -79,7 +83,8 @@ impl Snapshot {
         Self::with_id(config, random_uuid())
     }
 
-    fn with_id(config: SnapshotConfig, id: Uuid) -> Self {
+    /// A snapshot with this id.
+    pub(crate) fn with_id(config: SnapshotConfig, id: Uuid) -> Self {
         let directory = config.out_dir.join(format!("snapshot-{id}"));
         Self {
             config,
@@ -91,7 +96,46 @@ impl Snapshot {
             pairs: 0,
             has_metadata: false,
             times: None,
+            had: HashSet::new(),
         }
+    }
+
+    /// A snapshot that was not finished, to go on with: its pairs are read and counted, the
+    /// newest first.
+    ///
+    /// # Errors
+    ///
+    /// Those of the file system, and a file that is no record.
+    pub(crate) fn reopen(config: SnapshotConfig, id: Uuid) -> io::Result<Self> {
+        let mut snapshot = Self::with_id(config, id);
+        let mut pairs = Vec::new();
+        for path in record_files(&snapshot.directory)? {
+            let damaged = |error| io::Error::other(format!("{}: {error}", path.display()));
+            let body = object_from_slice(&fs::read(&path)?).map_err(damaged)?;
+            let name = path.file_stem().and_then(|name| Uuid::parse(name.to_str()?));
+            let uuid = name.ok_or_else(|| {
+                io::Error::other(format!("{}: its name is no UUID", path.display()))
+            })?;
+            let ts = body.get("ts").and_then(Value::as_str).and_then(|ts| ts.parse().ok());
+            let time_ns = ts.unwrap_or_else(Timestamp::default).0;
+            // The signature and the host are all that is needed again.
+            let body =
+                body.into_iter().filter(|(key, _)| key == "signature" || key == "http").collect();
+            pairs.push((uuid, Pair { body, time_ns }));
+        }
+        pairs.sort_by_key(|(_, pair)| std::cmp::Reverse(pair.time_ns));
+        for (uuid, pair) in pairs {
+            let host = snapshot.host(&pair.body)?;
+            let placed = snapshot.numbering.next(&pair);
+            snapshot.count(host, uuid, &pair, placed);
+            snapshot.had.insert(uuid);
+        }
+        Ok(snapshot)
+    }
+
+    /// Was it here before this run?
+    pub(crate) fn had(&self, uuid: Uuid) -> bool {
+        self.had.contains(&uuid)
     }
 
     /// RRPairs so far.
@@ -121,7 +165,18 @@ impl Snapshot {
         };
         write_whole(&self.file(host, uuid), text.as_bytes())?;
 
-        self.numbering.placed((host, uuid), placed);
+        self.count(host, uuid, pair, placed);
+        if !self.has_metadata {
+            self.write_metadata()?; // so that a crash later leaves a usable directory
+            self.has_metadata = true;
+        }
+        Ok(())
+    }
+
+    /// A pair is on disk.
+    fn count(&mut self, host: u32, uuid: Uuid, pair: &Pair, placed: number::Placed) {
+        let may_change = self.config.numbers != Numbers::Arrival;
+        self.numbering.placed(may_change.then_some((host, uuid)), placed);
         self.pairs += 1;
         if let Some(host) = self.hosts.get_mut(host as usize) {
             host.pairs += 1;
@@ -130,11 +185,6 @@ impl Snapshot {
             let (first, last) = self.times.unwrap_or((pair.time_ns, pair.time_ns));
             self.times = Some((first.min(pair.time_ns), last.max(pair.time_ns)));
         }
-        if !self.has_metadata {
-            self.write_metadata()?; // so that a crash later leaves a usable directory
-            self.has_metadata = true;
-        }
-        Ok(())
     }
 
     /// Numbers the instances (contract §4.4) and writes the metadata. `None` when no pair
@@ -147,7 +197,7 @@ impl Snapshot {
         if self.pairs == 0 {
             return Ok(None);
         }
-        for ((host, uuid), ordinal) in self.numbering.changes(self.config.order) {
+        for ((host, uuid), ordinal) in self.numbering.changes(self.config.numbers) {
             renumber(&self.file(host, uuid), ordinal)?;
         }
         self.write_metadata()?;
@@ -179,7 +229,10 @@ impl Snapshot {
         let directory = self.config.out_dir.join(".metadata");
         fs::create_dir_all(&directory)?;
         let created_at = self.config.created_at;
-        let (start, end) = self.times.unwrap_or((created_at.0, created_at.0));
+        let (start, end) = match self.config.time_range {
+            Some((start, end)) => (start.0, end.0),
+            None => self.times.unwrap_or((created_at.0, created_at.0)),
+        };
         let metadata = Metadata {
             id: self.id,
             tool: self.config.tool.to_owned(),
@@ -196,7 +249,8 @@ impl Snapshot {
 }
 
 /// Every `*.json` below `directory`, in the order of names; `.metadata` and other hidden
-/// directories left out.
+/// directories left out, and so are those named `results`, which hold what a replay or a mock
+/// wrote (contract §5.1).
 ///
 /// # Errors
 ///
@@ -210,7 +264,7 @@ pub fn record_files(directory: &Path) -> io::Result<BTreeSet<PathBuf>> {
             let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
             // `file_type` does not follow links: no way out of the directory, and no loop.
             let kind = entry.file_type()?;
-            if kind.is_dir() && !hidden {
+            if kind.is_dir() && !hidden && entry.file_name() != "results" {
                 open.push(entry.path());
             } else if kind.is_file() && !hidden && is_json(&entry.path()) {
                 found.insert(entry.path());
@@ -225,7 +279,7 @@ fn is_json(path: &Path) -> bool {
 }
 
 /// Writes beside the target and renames: a reader never sees half a file.
-fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let partial = path.with_extension("partial");
     let renamed = fs::write(&partial, bytes).and_then(|()| fs::rename(&partial, path));
     if renamed.is_err() {
@@ -247,7 +301,7 @@ fn renumber(path: &Path, ordinal: u64) -> io::Result<()> {
     }
 }
 
-fn random_uuid() -> Uuid {
+pub(crate) fn random_uuid() -> Uuid {
     Uuid(uuid::Uuid::new_v4().into_bytes())
 }
 

@@ -20,12 +20,23 @@ pub enum Order {
     Oldest,
 }
 
+/// By what pairs with the same signature are numbered.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Numbers {
+    /// By record time; of those that share it the later one to arrive counts as the newer.
+    Time(Order),
+    /// The first to arrive is 0: what a store that sorts gives, or lists, in its order.
+    Arrival,
+    /// The last to arrive is 0.
+    ReverseArrival,
+}
+
 /// A file: number of its host directory, and its name.
 pub(super) type File = (u32, Uuid);
 /// See [`instance::digest`].
 type Digest = [u8; 32];
 
-/// Where each pair stands among its likes. About 120 bytes a pair.
+/// Where each pair stands among its likes. About 120 bytes a pair whose number may change.
 #[derive(Debug, Default)]
 pub(super) struct Numbering {
     files: HashMap<File, Placed>,
@@ -56,23 +67,32 @@ impl Numbering {
         Placed { signature, time_ns: pair.time_ns, arrival: self.arrivals }
     }
 
-    /// The pair is on disk. A repeated uuid takes the place of its earlier file.
-    pub(super) fn placed(&mut self, file: File, placed: Placed) {
+    /// The pair is on disk. A repeated uuid takes the place of its earlier file; `None` for one
+    /// whose number stays as it is.
+    pub(super) fn placed(&mut self, file: Option<File>, placed: Placed) {
         self.arrivals += 1;
         if let Some((hash, instance)) = placed.signature {
             self.next.insert(hash, instance + 1);
         }
-        self.files.insert(file, placed);
+        if let Some(file) = file {
+            self.files.insert(file, placed);
+        }
     }
 
-    /// The files whose number in `order` is another one than they were written with.
-    pub(super) fn changes(&self, order: Order) -> Vec<(File, u64)> {
+    /// The files whose number is another one than they were written with.
+    pub(super) fn changes(&self, numbers: Numbers) -> Vec<(File, u64)> {
+        let (by_time, order) = match numbers {
+            Numbers::Arrival => return Vec::new(), // they were written so
+            Numbers::ReverseArrival => (false, Order::Newest),
+            Numbers::Time(order) => (true, order),
+        };
         let mut signed: Vec<_> = self
             .files
             .iter()
             .filter_map(|(file, placed)| {
                 let (hash, written) = placed.signature?;
-                Some((hash, placed.time_ns, placed.arrival, *file, written))
+                let time_ns = if by_time { placed.time_ns } else { 0 };
+                Some((hash, time_ns, placed.arrival, *file, written))
             })
             .collect();
         signed.sort_unstable_by_key(|(hash, time_ns, arrival, ..)| (*hash, *time_ns, *arrival));

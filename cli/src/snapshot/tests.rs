@@ -10,7 +10,8 @@ const ID: Uuid = Uuid(0x1111_1111_2222_4333_8444_5555_5555_5555_u128.to_be_bytes
 fn config(out_dir: &Path, order: Order) -> SnapshotConfig {
     SnapshotConfig {
         out_dir: out_dir.to_owned(),
-        order,
+        numbers: Numbers::Time(order),
+        time_range: None,
         tool: "weir-collect",
         source: "otlp",
         source_keys: Map::new(),

@@ -13,13 +13,14 @@ mod tests {
     use serde_json::Value;
 
     /// Crates of the workspace that a crate may link; `None` is no restriction.
-    const MAY_LINK: [(&str, Option<&[&str]>); 18] = [
+    const MAY_LINK: [(&str, Option<&[&str]>); 19] = [
         ("weir-abi", Some(&[])),
         ("weir-tlsprobe", Some(&[])),
         ("weir-rrpair", Some(&[])),
         ("weir-api", Some(&[])),
         ("weir-dissect", Some(&["weir-abi", "weir-rrpair"])),
         ("weir-dlp", Some(&["weir-rrpair"])),
+        ("weir-explain", Some(&["weir-replay", "weir-rrpair"])),
         ("weir-filter", Some(&["weir-rrpair"])),
         ("weir-plan", Some(&["weir-api", "weir-dlp", "weir-filter", "weir-rrpair"])),
         ("weir-replay", Some(&["weir-rrpair"])),
@@ -49,11 +50,12 @@ mod tests {
     ];
 
     /// No task, socket, file, client or clock: bytes and times come in as arguments.
-    const PURE: [&str; 10] = [
+    const PURE: [&str; 11] = [
         "weir-abi",
         "weir-api",
         "weir-dissect",
         "weir-dlp",
+        "weir-explain",
         "weir-filter",
         "weir-plan",
         "weir-queue",
