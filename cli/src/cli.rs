@@ -6,8 +6,15 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::{
-    collect::CollectCommand, doctor::DoctorCommand, explain::ExplainCommand, gather::GatherCommand,
-    logging::LogFormat, run::RunCommand, show::ShowCommand, style::Style,
+    collect::CollectCommand,
+    doctor::DoctorCommand,
+    explain::ExplainCommand,
+    gather::GatherCommand,
+    logging::LogFormat,
+    rules::{DlpCommand, FilterCommand},
+    run::RunCommand,
+    show::ShowCommand,
+    style::Style,
 };
 
 /// Capture the request/response traffic of processes, and work with what was captured.
@@ -29,6 +36,8 @@ enum Command {
     Gather(GatherCommand),
     Show(ShowCommand),
     Explain(ExplainCommand),
+    Dlp(DlpCommand),
+    Filter(FilterCommand),
     Doctor(DoctorCommand),
     /// Print the version.
     Version,
@@ -63,6 +72,8 @@ impl Cli {
             Command::Gather(command) => command.run(&mut io::stderr()),
             Command::Show(command) => command.run(&mut out, style),
             Command::Explain(command) => command.run(&mut out, style),
+            Command::Dlp(command) => command.run(&mut out, style),
+            Command::Filter(command) => command.run(&mut out, style),
             Command::Doctor(command) => command.run(&mut out, style),
             Command::Version => version(&mut out),
             Command::Completions { shell } => {

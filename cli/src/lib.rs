@@ -9,6 +9,7 @@ pub mod explain;
 pub mod gather;
 pub mod logging;
 pub mod receiver;
+pub mod rules;
 pub mod run;
 pub mod show;
 mod signals;

@@ -88,6 +88,24 @@ enum HookChoice {
     SyscallExit,
 }
 
+/// The plan of some manifest files, for commands that capture nothing.
+#[derive(Debug)]
+pub(crate) struct Manifests {
+    pub(crate) plan: Plan,
+}
+
+impl Manifests {
+    /// # Errors
+    ///
+    /// Files that cannot be read, and every fault in them.
+    pub(crate) fn read(files: &[PathBuf], namespace: &str) -> anyhow::Result<Self> {
+        let files = Files::read(files)?;
+        let Loaded { plan, notes } = load::load(&files, namespace)?;
+        log_notes(&notes);
+        Ok(Self { plan })
+    }
+}
+
 impl RunCommand {
     /// The form of logs that was asked for.
     pub fn log_format(&self) -> LogFormat {

@@ -24,6 +24,11 @@ pub(super) fn write(plan: &Plan, out: &mut impl Write, style: Style) -> io::Resu
         write!(out, "{} {}: ", style.paint(Tone::Faint, "Exporter"), exporter.key)?;
         write_exporter(exporter, out)?;
     }
+    for policy in &plan.policies {
+        let captures = plan.bound_captures(&policy.key);
+        write!(out, "{} {}: ", style.paint(Tone::Faint, "DlpPolicy"), policy.key)?;
+        writeln!(out, "hash {}, holds for {captures} captures", policy.source.hash())?;
+    }
     out.flush()
 }
 

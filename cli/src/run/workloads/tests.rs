@@ -13,11 +13,12 @@ fn plan(captures: &[(&str, &str)]) -> Plan {
             "selector": { "requirements": [{ "In": { "key": "weir.dev/exe", "values": [exe] } }] },
             "direction": "Both", "ports": [], "protocols": [], "tls": "Ignore",
             "max_body_bytes": 1, "sampling": null, "duration": null, "budget": {},
-            "suspended": *name == "asleep", "exporters": [],
+            "suspended": *name == "asleep", "exporters": [], "policies": [],
         })
     };
     let captures: Vec<_> = captures.iter().map(capture).collect();
-    serde_json::from_value(json!({ "captures": captures, "exporters": [] })).unwrap()
+    serde_json::from_value(json!({ "captures": captures, "exporters": [], "policies": [] }))
+        .unwrap()
 }
 
 fn active(captures: &[(&str, &str)]) -> Arc<Active> {
