@@ -11,6 +11,7 @@ use crate::{
     explain::ExplainCommand,
     gather::GatherCommand,
     logging::LogFormat,
+    replay::ReplayCommand,
     rules::{DlpCommand, FilterCommand},
     run::RunCommand,
     show::ShowCommand,
@@ -38,6 +39,7 @@ enum Command {
     Explain(ExplainCommand),
     Dlp(DlpCommand),
     Filter(FilterCommand),
+    Replay(Box<ReplayCommand>),
     Doctor(DoctorCommand),
     /// Print the version.
     Version,
@@ -71,6 +73,7 @@ impl Cli {
             // Nothing goes to stdout (contract §4).
             Command::Gather(command) => command.run(&mut io::stderr()),
             Command::Show(command) => command.run(&mut out, style),
+            Command::Replay(command) => command.run(&mut out, &mut io::stderr(), style),
             Command::Explain(command) => command.run(&mut out, style),
             Command::Dlp(command) => command.run(&mut out, style),
             Command::Filter(command) => command.run(&mut out, style),

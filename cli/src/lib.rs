@@ -9,6 +9,7 @@ pub mod explain;
 pub mod gather;
 pub mod logging;
 pub mod receiver;
+pub mod replay;
 pub mod rules;
 pub mod run;
 pub mod show;
@@ -16,6 +17,7 @@ mod signals;
 pub mod snapshot;
 pub mod style;
 mod table;
+mod tls;
 pub mod view;
 pub mod visible;
 

@@ -11,26 +11,21 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use backon::{ExponentialBuilder, Retryable as _};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{Client as Pool, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
 use percent_encoding::percent_decode_str;
-use rustls::{
-    ClientConfig, RootCertStore,
-    crypto::ring,
-    pki_types::{CertificateDer, pem::PemObject as _},
-};
 use serde_json::Value;
 
-use crate::visible::shortened;
+use crate::{tls, visible::shortened};
 
 /// Largest answer that is read, also after decompression.
 const MAX_ANSWER_BYTES: usize = 512 << 20;
@@ -156,7 +151,7 @@ impl Client {
         credentials: Credentials,
         ca_file: Option<&Path>,
     ) -> anyhow::Result<Self> {
-        let tls = tls(&base, ca_file)?;
+        let tls = tls::config(base.scheme == http::uri::Scheme::HTTPS, ca_file)?;
         let mut http = HttpConnector::new();
         http.enforce_http(false);
         http.set_nodelay(true);
@@ -271,28 +266,6 @@ fn gunzip(body: &[u8]) -> Result<Bytes, RequestError> {
         return Err(RequestError::TooLarge);
     }
     Ok(plain.into())
-}
-
-fn tls(base: &Base, ca_file: Option<&Path>) -> anyhow::Result<ClientConfig> {
-    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()?;
-    if base.scheme == http::uri::Scheme::HTTP {
-        // Never used, so the system's certificates need not be there.
-        return Ok(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth());
-    }
-    let Some(path) = ca_file else {
-        let builder = builder.with_native_roots().context("read the system's certificates")?;
-        return Ok(builder.with_no_client_auth());
-    };
-    let read = || format!("read certificates from {}", path.display());
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(path).with_context(read)? {
-        roots.add(certificate.with_context(read)?).with_context(read)?;
-    }
-    if roots.is_empty() {
-        bail!("{} holds no certificate", path.display());
-    }
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
 #[cfg(test)]

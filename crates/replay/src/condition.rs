@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
 use std::str::FromStr;
 
 /// Every metric of a replay report, by its name in conditions.
@@ -80,6 +81,13 @@ impl FromStr for Condition {
         let number = value.parse().ok().filter(|number: &f64| number.is_finite());
         let value = number.ok_or_else(|| ParseCondition::NoNumber(value.to_owned()))?;
         Ok(Self { metric: metric.to_owned(), operator, value })
+    }
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = OPERATORS.iter().find(|(_, operator)| *operator == self.operator);
+        write!(f, "{} {} {}", self.metric, sign.map_or("?", |(sign, _)| sign), self.value)
     }
 }
 

@@ -3,9 +3,12 @@
 //!
 //! Pure: bytes come in as arguments.
 
+pub mod carry;
 pub mod coding;
+pub mod compare;
 pub mod condition;
 pub mod head;
 pub mod message;
+pub mod report;
 pub mod target;
 pub mod wire;

@@ -1,0 +1,155 @@
+//! From a directory to requests in the order in which they were recorded.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    fmt,
+    path::Path,
+};
+
+use weir_replay::{
+    carry::Sent,
+    compare::{Answer, Change, changes},
+    head::Head,
+    target::{Against, Target},
+    wire::{self, Outgoing},
+};
+use weir_rrpair::{Direction, RrPair};
+
+use crate::explain::read_records;
+
+/// One request to send.
+pub(super) struct Item {
+    pub(super) record: RrPair,
+    pub(super) request: Outgoing,
+    pub(super) target: Target,
+    /// Number of the recorded connection.
+    pub(super) connection: usize,
+    /// No later request is on that connection.
+    pub(super) is_last: bool,
+    pub(super) to_head: bool,
+    /// Head of the recorded answer, to find new tokens by.
+    pub(super) answer_head: Head,
+}
+
+/// Everything that is sent.
+pub(super) struct Traffic {
+    pub(super) items: Vec<Item>,
+    pub(super) sent: Sent,
+    pub(super) left_out: LeftOut,
+}
+
+/// Records that are not sent, by reason.
+#[derive(Default)]
+pub(super) struct LeftOut(pub(super) BTreeMap<String, usize>);
+
+impl fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("there is no RRPair");
+        }
+        let reasons: Vec<_> =
+            self.0.iter().map(|(reason, count)| format!("{count} × {reason}")).collect();
+        f.write_str(&reasons.join(", "))
+    }
+}
+
+impl Item {
+    /// Method and path, as the report groups by.
+    pub(super) fn endpoint(&self) -> String {
+        format!("{} {}", self.record.command, self.record.location)
+    }
+
+    /// The recorded answer, to be compared with.
+    pub(super) fn answer(&self) -> Answer<'_> {
+        let response = self.record.http.as_ref().and_then(|http| http.res.as_ref());
+        let cut = self.record.tags.value("truncated").is_some_and(|side| side != "request");
+        let cut = cut || response.is_some_and(|response| response.extra.contains_key("bodyBytes"));
+        let codings = response.and_then(|response| response.headers.first("Content-Encoding"));
+        Answer {
+            status: self.record.status.parse().unwrap_or_default(),
+            codings: codings.unwrap_or_default(),
+            body: response.filter(|_| !cut).map(|response| response.body.0.as_slice()),
+        }
+    }
+}
+
+impl Traffic {
+    pub(super) fn load(
+        directory: &Path,
+        against: &[Against],
+        rewrite_host: bool,
+    ) -> anyhow::Result<Self> {
+        let mut records: Vec<_> =
+            read_records(directory)?.into_iter().map(|(_, record)| record).collect();
+        records.sort_by_key(|record| (record.ts, record.uuid.0));
+        let mut traffic =
+            Self { items: Vec::new(), sent: Sent::default(), left_out: LeftOut::default() };
+        let mut connections = HashMap::new();
+        for record in records {
+            match item(record, against, rewrite_host, &mut connections) {
+                Ok(item) => {
+                    traffic.sent.note(&item.request);
+                    traffic.items.push(item);
+                }
+                Err(reason) => *traffic.left_out.0.entry(reason).or_default() += 1,
+            }
+        }
+        let mut seen = BTreeSet::new();
+        for item in traffic.items.iter_mut().rev() {
+            item.is_last = seen.insert(item.connection);
+        }
+        Ok(traffic)
+    }
+
+    /// Where requests go, for people.
+    pub(super) fn targets(&self) -> String {
+        let targets: BTreeSet<_> = self.items.iter().map(|item| &item.target).collect();
+        let shown: Vec<_> = targets.iter().take(5).map(ToString::to_string).collect();
+        let more = if targets.len() > shown.len() { " and more" } else { "" };
+        format!("{}{more}", shown.join(", "))
+    }
+
+    /// What differs between recorded answers to the same request.
+    pub(super) fn recorded_twice(&self) -> Vec<(String, Vec<Change>)> {
+        let mut first: HashMap<Vec<u8>, &Item> = HashMap::new();
+        let mut found = Vec::new();
+        for item in &self.items {
+            let other = *first.entry(item.request.to_bytes()).or_insert(item);
+            if !std::ptr::eq(other, item) && other.record.status == item.record.status {
+                found.push((item.endpoint(), changes(other.answer(), item.answer())));
+            }
+        }
+        found
+    }
+}
+
+fn item(
+    record: RrPair,
+    against: &[Against],
+    rewrite_host: bool,
+    connections: &mut HashMap<(String, u64), usize>,
+) -> Result<Item, String> {
+    if record.direction == Direction::Out {
+        return Err("a call that the service makes (direction OUT)".to_owned());
+    }
+    let mut request = wire::request(&record).map_err(|reason| reason.to_string())?;
+    let target = against.iter().find_map(|against| against.apply(&record));
+    let target =
+        target.ok_or_else(|| format!("no --test-against for the service {}", record.service))?;
+    if rewrite_host {
+        request.head.set("Host", target.authority().as_bytes());
+    }
+    let pod = record.tags.value("k8sAppPodName").unwrap_or_default().to_owned();
+    let count = connections.len();
+    let connection = match &record.netinfo {
+        Some(netinfo) => *connections.entry((pod, netinfo.id)).or_insert(count),
+        // Nobody says which: those of one client share one.
+        None => {
+            *connections.entry((record.session.clone().unwrap_or_default(), 0)).or_insert(count)
+        }
+    };
+    let to_head = record.command == "HEAD";
+    let answer = wire::response(&record, true).unwrap_or_default();
+    let answer_head = Head::from_raw(&answer);
+    Ok(Item { record, request, target, connection, is_last: false, to_head, answer_head })
+}
