@@ -3,6 +3,7 @@
 
 mod capture;
 mod exporter;
+mod last_good;
 mod policy;
 mod rejection;
 mod tenancy;
@@ -73,6 +74,11 @@ pub enum ObjectKind {
 /// Compiles every object by itself: a bad one changes nothing for the others, but for captures
 /// that name it.
 pub fn compile(objects: &Objects) -> Compiled {
+    compile_after(objects, &Plan::default())
+}
+
+/// The same, and an object whose last edit was refused stays in the plan as it was `before`.
+pub fn compile_after(objects: &Objects, before: &Plan) -> Compiled {
     let mut outcomes = Vec::new();
     let policies = policy::compile(objects);
     outcomes.extend(policies.iter().map(|policy| policy.outcome.clone()));
@@ -80,7 +86,9 @@ pub fn compile(objects: &Objects) -> Compiled {
     let mut exporters = BTreeMap::new();
     for exporter in &objects.exporters {
         let key = key_of(&exporter.metadata);
-        let compiled = exporter::compile(&key, &exporter.spec, objects, &policies);
+        let mut compiled = exporter::compile(&key, &exporter.spec, objects, &policies);
+        let before = found(&before.exporters, &key, |plan| &plan.key);
+        last_good::exporter(&mut compiled, before, exporter, objects, &policies);
         outcomes.push(outcome(ObjectKind::Exporter, &key, &compiled));
         exporters.insert(key, compiled.planned);
     }
@@ -88,7 +96,9 @@ pub fn compile(objects: &Objects) -> Compiled {
     let mut captures = BTreeMap::new();
     for capture in &objects.captures {
         let key = key_of(&capture.metadata);
-        let compiled = capture::compile(&key, &capture.spec, objects, &policies, &exporters);
+        let mut compiled = capture::compile(&key, &capture.spec, objects, &policies, &exporters);
+        let before = found(&before.captures, &key, |plan| &plan.key);
+        last_good::capture(&mut compiled, before, capture, objects, &policies, &exporters);
         outcomes.push(outcome(ObjectKind::TrafficCapture, &key, &compiled));
         captures.insert(key, compiled.planned);
     }
@@ -103,6 +113,14 @@ pub fn compile(objects: &Objects) -> Compiled {
         policies,
     };
     Compiled { plan, outcomes }
+}
+
+impl Outcome {
+    /// The plan has an earlier generation of the object: this one was refused.
+    pub fn kept(&self) -> bool {
+        let refused = |fault: &Rejection| fault.condition() == weir_api::condition::ACCEPTED;
+        self.planned && self.rejections.iter().any(refused)
+    }
 }
 
 /// What compiling one object gave.
@@ -120,6 +138,11 @@ fn outcome<T>(kind: ObjectKind, key: &ObjectKey, verdict: &Verdict<T>) -> Outcom
         rejections: verdict.rejections.clone(),
         warnings: verdict.warnings.clone(),
     }
+}
+
+/// Plans are in the order of their keys.
+fn found<'a, T>(plans: &'a [T], key: &ObjectKey, of: impl Fn(&T) -> &ObjectKey) -> Option<&'a T> {
+    plans.binary_search_by(|plan| of(plan).cmp(key)).ok().and_then(|place| plans.get(place))
 }
 
 /// Every namespaced object of a server has both; a manifest loader fills them in.

@@ -11,7 +11,7 @@ mod selector;
 pub mod status;
 
 pub use compile::{
-    Compiled, ObjectKind, Objects, Outcome, Rejection, SecretData, Warning, compile,
+    Compiled, ObjectKind, Objects, Outcome, Rejection, SecretData, Warning, compile, compile_after,
 };
 pub use document::{DecodePlan, MAX_DOCUMENT_BYTES, PLAN_KEY, PLAN_SECRET, PlanDocument};
 pub use endpoint::{Endpoint, ParseEndpoint, Scheme, Transport};

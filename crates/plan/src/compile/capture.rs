@@ -5,13 +5,14 @@ use std::{
     time::Duration,
 };
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use weir_api::v1alpha1::{
     Budget, CaptureDirection, ObjectReference, Protocol, Sampling, TlsMode, TrafficCaptureSpec,
 };
 
 use super::policy::Policy;
 use super::value::{DurationField, SizeField, keep};
-use super::{ObjectKind, Objects, Rejection, Verdict, Warning, key_of, policy, tenancy};
+use super::{ObjectKind, Objects, Rejection, Verdict, Warning, policy, tenancy};
 use crate::{BudgetPlan, CapturePlan, ExporterPlan, ObjectKey, SamplingPlan, Selector};
 
 /// Bytes kept of a body when the capture does not say.
@@ -116,14 +117,7 @@ fn resolve(
         let field = format!("spec.exporters[{index}]");
         let target = tenancy::target(reference, namespace);
         let kind = ObjectKind::Exporter;
-        let allowed = objects
-            .exporters
-            .iter()
-            .find(|exporter| key_of(&exporter.metadata) == target)
-            .map(|exporter| exporter.spec.allowed_namespaces.as_ref());
-        let permitted = allowed.is_some_and(|allowed| {
-            tenancy::permits(allowed, &target.namespace, namespace, objects)
-        });
+        let permitted = may_use(&target, namespace, objects);
         match known.get(&target) {
             _ if !permitted => faults.push(tenancy::unusable(field, kind, target, namespace)),
             Some(Some(_)) if usable.contains(&target) => {
@@ -135,6 +129,20 @@ fn resolve(
         }
     }
     (usable, faults)
+}
+
+/// Whether that exporter exists and may be named from `namespace`.
+pub(super) fn may_use(target: &ObjectKey, namespace: &str, objects: &Objects) -> bool {
+    let is_target = |metadata: &ObjectMeta| {
+        metadata.name.as_deref() == Some(&target.name)
+            && metadata.namespace.as_deref().unwrap_or_default() == target.namespace
+    };
+    objects.exporters.iter().find(|exporter| is_target(&exporter.metadata)).is_some_and(
+        |exporter| {
+            let allowed = exporter.spec.allowed_namespaces.as_ref();
+            tenancy::permits(allowed, &target.namespace, namespace, objects)
+        },
+    )
 }
 
 fn read_ports(ports: &[i32]) -> Result<BTreeSet<u16>, Rejection> {
