@@ -1,15 +1,13 @@
-//! The operator. This version prints the CustomResourceDefinitions; the controller that acts
-//! on them is not part of it yet.
+//! The operator.
 
-use std::{fs, io::Write, path::PathBuf};
+use std::{fs, io::Write, path::PathBuf, time::Duration};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+use weir_operator::Options;
 
-/// Weir's operator.
-///
-/// This version has no controller yet: it only prints the CustomResourceDefinitions. To capture
-/// on one machine, with the same manifests, use `weir run`.
+/// Weir's operator. To capture on one machine, with the same manifests, use `weir run`.
 #[derive(Parser)]
 #[command(name = "weir-operator", version)]
 struct Arguments {
@@ -19,6 +17,28 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Watches the custom resources and keeps the plan and their statuses, until SIGTERM.
+    Run {
+        /// The operator's own namespace.
+        #[arg(long, env = "WEIR_NAMESPACE", default_value = "weir-system")]
+        namespace: String,
+        /// Names this operator among its replicas: its pod.
+        #[arg(long, env = "WEIR_IDENTITY")]
+        identity: String,
+        /// Address of /healthz, /readyz and /metrics.
+        #[arg(long, default_value = "0.0.0.0:8080")]
+        listen: std::net::SocketAddr,
+        /// The operator's own Deployment. The plan and the DaemonSet belong to it and go with it.
+        #[arg(long, value_name = "NAME")]
+        deployment: Option<String>,
+        /// Seconds without a renewal of the lease after which another replica takes over.
+        #[arg(long, value_name = "SECONDS", default_value_t = 15,
+              value_parser = clap::value_parser!(u16).range(3..=600))]
+        lease_duration: u16,
+        /// Settings of the DaemonSet, as YAML. Without them no DaemonSet is made.
+        #[arg(long, value_name = "FILE")]
+        node_config: Option<PathBuf>,
+    },
     /// Prints the CustomResourceDefinitions as YAML, or writes one file for each.
     Crds {
         /// Directory to write to; it must exist.
@@ -29,6 +49,17 @@ enum Command {
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
+        Command::Run { namespace, identity, listen, deployment, lease_duration, node_config } => {
+            let filter =
+                EnvFilter::try_from_env("WEIR_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+            let log = tracing_subscriber::fmt().with_env_filter(filter);
+            log.with_writer(std::io::stderr).json().init();
+            let runtime = tokio::runtime::Runtime::new().context("start the runtime")?;
+            let lease_duration = Duration::from_secs(lease_duration.into());
+            let options =
+                Options { namespace, identity, listen, deployment, lease_duration, node_config };
+            runtime.block_on(weir_operator::run(options))
+        }
         Command::Crds { out_dir: None } => print(&mut std::io::stdout().lock()),
         Command::Crds { out_dir: Some(directory) } => write(&directory),
     }

@@ -5,7 +5,9 @@ mod capture;
 mod conditions;
 mod exporter;
 mod fleet;
+mod ledger;
 mod policy;
+mod unreadable;
 
 #[cfg(test)]
 mod tests;
@@ -13,4 +15,6 @@ mod tests;
 pub use capture::{CaptureView, Completion, capture, completion};
 pub use exporter::{ExporterView, exporter};
 pub use fleet::Fleet;
+pub use ledger::{Ledger, Round};
 pub use policy::{PolicyView, policy};
+pub use unreadable::unreadable;

@@ -41,6 +41,9 @@ pub mod reason {
     pub const SECRET_NOT_FOUND: &str = "SecretNotFound";
     /// A Secret's value cannot be used where it is named.
     pub const INVALID_SECRET: &str = "InvalidSecret";
+    /// An object that this version of the operator cannot read, for example since its CRD is
+    /// newer than the operator.
+    pub const INVALID_OBJECT: &str = "InvalidObject";
     /// A label selector with an operator or a value that does not exist.
     pub const INVALID_SELECTOR: &str = "InvalidSelector";
     /// A size that is none, or out of range.

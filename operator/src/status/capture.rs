@@ -87,8 +87,8 @@ pub fn capture(view: CaptureView<'_>, fleet: &Fleet, now: Timestamp) -> TrafficC
     conditions.set_by(condition::RESOLVED_REFS, resolved.as_ref(), reason::RESOLVED);
     let refused = refused(accepted.as_ref(), resolved.as_ref());
 
-    let Some(plan) = view.plan.filter(|_| !view.too_large) else {
-        let text = "the capture is in no node's plan";
+    let Some(plan) = view.plan.filter(|_| !view.too_large && !view.outcome.kept()) else {
+        let text = "this generation of the capture is in no node's plan";
         conditions.set(condition::PROGRAMMED, Truth::False, reason::NOT_PLANNED, text);
         let summary =
             refused.unwrap_or_else(|| Summary::Progressing(reason::NOT_PLANNED, text.to_owned()));
@@ -141,7 +141,7 @@ pub fn capture(view: CaptureView<'_>, fleet: &Fleet, now: Timestamp) -> TrafficC
         effective: Some(EffectiveCapture {
             max_body_bytes: i64::try_from(plan.max_body_bytes).ok(),
             exporters: plan.exporters.iter().map(ToString::to_string).collect(),
-            dlp_policies: Vec::new(),
+            dlp_policies: plan.policies.iter().map(ToString::to_string).collect(),
         }),
     }
 }
@@ -153,7 +153,11 @@ fn programmed(view: CaptureView<'_>, fleet: &Fleet) -> (NodeCounts, (Truth, &'st
     let verdict = if desired == 0 {
         (Truth::False, reason::NO_NODES, "no node runs Weir".to_owned())
     } else if ready < desired {
-        let text = format!("{ready} of {desired} nodes have this generation");
+        let mut text = format!("{ready} of {desired} nodes have this generation");
+        for trouble in &fleet.troubles {
+            text.push_str("; ");
+            text.push_str(trouble);
+        }
         (Truth::False, reason::WAITING_FOR_NODES, text)
     } else {
         (Truth::True, reason::PROGRAMMED, String::new())

@@ -96,8 +96,10 @@ impl<'a> Conditions<'a> {
 pub(super) fn faults(outcome: &Outcome, type_: &str) -> Option<(&'static str, String)> {
     let mut of_type = outcome.rejections.iter().filter(|fault| fault.condition() == type_);
     let first = of_type.next()?;
-    let texts: Vec<String> =
-        std::iter::once(first).chain(of_type).map(ToString::to_string).collect();
+    let texts = std::iter::once(first).chain(of_type).map(ToString::to_string);
+    let kept = (type_ == condition::ACCEPTED && outcome.kept())
+        .then(|| "until it is mended the last accepted generation stays in force".to_owned());
+    let texts: Vec<String> = texts.chain(kept).collect();
     Some((first.reason(), texts.join("; ")))
 }
 

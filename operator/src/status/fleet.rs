@@ -1,12 +1,12 @@
 //! All nodes together.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use weir_api::v1alpha1::{QueueStatus, RecordCounts};
 use weir_plan::{
     NodeStatus, ObjectKey,
-    status::{NodeCapture, NodeExporter, TlsCounts},
+    status::{NodeCapture, NodeExporter, NodeRecords, TlsCounts},
 };
 
 /// What the nodes say of themselves.
@@ -16,6 +16,12 @@ pub struct Fleet {
     pub expected: usize,
     /// Of those that answered.
     pub nodes: Vec<NodeStatus>,
+    /// Why others did not, for a person; a few of them.
+    pub troubles: Vec<String>,
+    /// Counts of runs that the nodes do not tell of any more.
+    past: BTreeMap<ObjectKey, RecordCounts>,
+    /// Places of each capture: node, and capture within it.
+    captures: BTreeMap<ObjectKey, Vec<(usize, usize)>>,
 }
 
 /// One capture over all nodes.
@@ -28,6 +34,29 @@ pub(super) struct CaptureSums {
 }
 
 impl Fleet {
+    pub fn new(expected: usize, nodes: Vec<NodeStatus>) -> Self {
+        let mut captures = BTreeMap::<ObjectKey, Vec<(usize, usize)>>::new();
+        for (node, status) in nodes.iter().enumerate() {
+            for (capture, of_node) in status.captures.iter().enumerate() {
+                captures.entry(of_node.key.clone()).or_default().push((node, capture));
+            }
+        }
+        Self { expected, nodes, captures, ..Self::default() }
+    }
+
+    /// Adds what earlier runs of forwarders counted.
+    #[must_use]
+    pub fn with_past(mut self, past: BTreeMap<ObjectKey, RecordCounts>) -> Self {
+        self.past = past;
+        self
+    }
+
+    #[must_use]
+    pub fn with_troubles(mut self, troubles: Vec<String>) -> Self {
+        self.troubles = troubles;
+        self
+    }
+
     /// Nodes that should have the plan; never fewer than answered.
     pub(super) fn desired(&self) -> usize {
         self.expected.max(self.nodes.len())
@@ -40,13 +69,19 @@ impl Fleet {
         self.nodes.iter().filter(has).count()
     }
 
-    /// `None` when no node knows of the capture.
+    /// `None` when nothing is known of the capture.
     pub(super) fn capture(&self, key: &ObjectKey) -> Option<CaptureSums> {
-        let mut of_nodes =
-            self.nodes.iter().flat_map(|node| &node.captures).filter(|c| c.key == *key).peekable();
-        of_nodes.peek()?;
-        let mut sums = CaptureSums::default();
-        of_nodes.for_each(|capture| sums.add(capture));
+        let (past, places) = (self.past.get(key), self.captures.get(key));
+        if past.is_none() && places.is_none() {
+            return None;
+        }
+        let mut sums =
+            CaptureSums { records: past.copied().unwrap_or_default(), ..CaptureSums::default() };
+        for (node, capture) in places.into_iter().flatten() {
+            if let Some(found) = self.nodes.get(*node).and_then(|n| n.captures.get(*capture)) {
+                sums.add(found);
+            }
+        }
         Some(sums)
     }
 
@@ -67,24 +102,31 @@ impl CaptureSums {
         let pods = i32::try_from(capture.matched_pods).unwrap_or(i32::MAX);
         self.matched_pods = self.matched_pods.saturating_add(pods);
         self.last_record = self.last_record.max(capture.last_record_time);
-        let (sum, node) = (&mut self.records, &capture.records);
-        for (sum, count) in [
-            (&mut sum.seen, node.seen),
-            (&mut sum.exported, node.exported),
-            (&mut sum.filtered, node.filtered),
-            (&mut sum.sampled, node.sampled),
-            (&mut sum.shed, node.shed),
-            (&mut sum.undecodable, node.undecodable),
-            (&mut sum.queued, node.queued),
-            (&mut sum.dropped, node.dropped),
-        ] {
-            add(sum, count);
-        }
+        add_records(&mut self.records, &capture.records);
         self.tls.covered = self.tls.covered.saturating_add(capture.tls.covered);
         for (reason, count) in &capture.tls.opaque {
             let sum = self.tls.opaque.entry(reason.clone()).or_default();
             *sum = sum.saturating_add(*count);
         }
+    }
+}
+
+/// Adds a node's counts.
+pub(super) fn add_records(sum: &mut RecordCounts, node: &NodeRecords) {
+    // Exhaustive on purpose: a new count must not be forgotten here.
+    let NodeRecords { seen, exported, filtered, sampled, shed, undecodable, queued, dropped } =
+        *node;
+    for (sum, count) in [
+        (&mut sum.seen, seen),
+        (&mut sum.exported, exported),
+        (&mut sum.filtered, filtered),
+        (&mut sum.sampled, sampled),
+        (&mut sum.shed, shed),
+        (&mut sum.undecodable, undecodable),
+        (&mut sum.queued, queued),
+        (&mut sum.dropped, dropped),
+    ] {
+        add(sum, count);
     }
 }
 

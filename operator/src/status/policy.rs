@@ -5,7 +5,7 @@ use weir_api::{
     condition::{self, reason},
     v1alpha1::DlpPolicyStatus,
 };
-use weir_plan::Outcome;
+use weir_plan::{Outcome, PolicyPlan};
 
 use super::conditions::{Conditions, Summary, Truth, faults, refused, warnings};
 
@@ -16,6 +16,10 @@ pub struct PolicyView<'a> {
     pub generation: i64,
     pub previous: Option<&'a DlpPolicyStatus>,
     pub outcome: &'a Outcome,
+    /// As it is in the plan.
+    pub plan: Option<&'a PolicyPlan>,
+    /// Captures whose records pass it.
+    pub bound_captures: usize,
 }
 
 /// Equal to the previous status when nothing changed.
@@ -37,5 +41,7 @@ pub fn policy(view: PolicyView<'_>, now: Timestamp) -> DlpPolicyStatus {
 
     next.observed_generation = Some(view.generation);
     next.conditions = conditions.finish(&summary);
+    next.hash = view.plan.map(|plan| plan.source.hash());
+    next.bound_captures = i32::try_from(view.bound_captures).ok();
     next
 }

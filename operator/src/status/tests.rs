@@ -69,7 +69,7 @@ fn node(name: &str, seen: u64) -> NodeStatus {
 }
 
 fn fleet(nodes: Vec<NodeStatus>) -> Fleet {
-    Fleet { expected: nodes.len(), nodes }
+    Fleet::new(nodes.len(), nodes)
 }
 
 fn status_of(
@@ -340,7 +340,13 @@ fn a_policy_that_does_not_compile_is_stalled() {
     let mut object = DlpPolicy::new("p", spec);
     object.metadata = metadata("p");
     let compiled = compile(&Objects { policies: vec![object], ..Objects::default() });
-    let view = PolicyView { generation: 1, previous: None, outcome: &compiled.outcomes[0] };
+    let view = PolicyView {
+        generation: 1,
+        previous: None,
+        outcome: &compiled.outcomes[0],
+        plan: None,
+        bound_captures: 0,
+    };
     let expect = [
         "Accepted=False/InvalidPolicy",
         "Compiled=False/NotPlanned",

@@ -1,0 +1,229 @@
+//! The DaemonSet that runs capture agent and forwarder on every node. Pure: settings in, object
+//! out. Nothing of it comes from a tenant's object.
+
+mod config;
+
+#[cfg(test)]
+mod tests;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use serde_json::{Value, json};
+
+pub use config::{NodeConfig, NodeConfigError, Resources, State};
+
+/// Name of the DaemonSet.
+pub(crate) const DAEMON_SET: &str = "weir-node";
+/// Selects its pods.
+pub(crate) const COMPONENT_SELECTOR: &str =
+    "app.kubernetes.io/name=weir,app.kubernetes.io/component=node";
+/// Name of the forwarder's port for health, metrics and status.
+pub(crate) const ADMIN_PORT: &str = "admin";
+
+const SERVICE_ACCOUNT: &str = "weir-forwarder";
+/// User of the forwarder.
+const FORWARDER_UID: u32 = 65532;
+const STATE: &str = "/var/lib/weir";
+const RUN: &str = "/run/weir";
+const TOKENS: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+
+/// What the agent needs, each by its name (docs/capture-requirements.md).
+const AGENT_CAPABILITIES: [&str; 6] =
+    ["BPF", "PERFMON", "NET_ADMIN", "SYS_ADMIN", "SYS_PTRACE", "SYS_RESOURCE"];
+
+/// The DaemonSet, for server-side apply.
+pub(crate) fn daemon_set(
+    config: &NodeConfig,
+    namespace: &str,
+    owner: Option<&OwnerReference>,
+) -> Value {
+    let labels = json!({
+        "app.kubernetes.io/name": "weir", "app.kubernetes.io/component": "node",
+    });
+    let mut object_labels = labels.clone();
+    object_labels["app.kubernetes.io/managed-by"] = json!("weir-operator");
+    let mut pod_labels = json!(config.pod_labels);
+    merge(&mut pod_labels, &labels);
+    let mut metadata = json!({
+        "name": DAEMON_SET, "namespace": namespace, "labels": object_labels,
+    });
+    if let Some(owner) = owner {
+        metadata["ownerReferences"] = json!([owner]);
+    }
+    let mut pod_metadata = json!({"labels": pod_labels});
+    if !config.pod_annotations.is_empty() {
+        pod_metadata["annotations"] = json!(config.pod_annotations);
+    }
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": "DaemonSet",
+        "metadata": metadata,
+        "spec": {
+            "selector": {"matchLabels": labels},
+            "updateStrategy": {
+                "type": "RollingUpdate",
+                "rollingUpdate": {"maxUnavailable": config.max_unavailable, "maxSurge": 0},
+            },
+            "template": {"metadata": pod_metadata, "spec": pod(config)},
+        },
+    })
+}
+
+fn pod(config: &NodeConfig) -> Value {
+    let mut pod = json!({
+        "serviceAccountName": SERVICE_ACCOUNT,
+        // Only the forwarder gets a token, by its own volume.
+        "automountServiceAccountToken": false,
+        "enableServiceLinks": false,
+        // The agent tells processes of containers from each other.
+        "hostPID": true,
+        "terminationGracePeriodSeconds": config.termination_grace_period_seconds,
+        "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [agent(config), forwarder(config)],
+        "volumes": volumes(config),
+    });
+    for (field, value) in [
+        ("imagePullSecrets", json!(config.image_pull_secrets)),
+        ("nodeSelector", json!(config.node_selector)),
+        ("tolerations", json!(config.tolerations)),
+        ("affinity", json!(config.affinity)),
+        ("priorityClassName", json!(config.priority_class_name)),
+    ] {
+        if !is_empty(&value) {
+            pod[field] = value;
+        }
+    }
+    pod
+}
+
+fn agent(config: &NodeConfig) -> Value {
+    let socket = format!("{RUN}/agent.sock");
+    let mut arguments = vec![
+        "--socket".to_owned(),
+        socket,
+        "--forwarder-uid".to_owned(),
+        FORWARDER_UID.to_string(),
+    ];
+    if let Some(bytes) = config.ring_bytes {
+        arguments.extend(["--ring-bytes".to_owned(), bytes.to_string()]);
+    }
+    let mut container = json!({
+        "name": "capture-agent",
+        "image": config.image,
+        "imagePullPolicy": config.image_pull_policy,
+        "command": ["weir-capture-agent"],
+        "args": arguments,
+        "env": [{"name": "WEIR_LOG", "value": config.log}],
+        "securityContext": {
+            "runAsUser": 0,
+            "runAsGroup": 0,
+            "allowPrivilegeEscalation": false,
+            "readOnlyRootFilesystem": true,
+            "capabilities": {"drop": ["ALL"], "add": AGENT_CAPABILITIES},
+            // The default profile of container runtimes refuses bpf(2) and perf_event_open(2).
+            "seccompProfile": {"type": "Unconfined"},
+        },
+        "volumeMounts": [
+            {"name": "run", "mountPath": RUN},
+            {"name": "tracing", "mountPath": "/sys/kernel/tracing", "readOnly": true},
+            {"name": "cgroup", "mountPath": "/sys/fs/cgroup", "readOnly": true},
+        ],
+    });
+    with_resources(&mut container, &config.capture_agent.resources);
+    container
+}
+
+fn forwarder(config: &NodeConfig) -> Value {
+    let port = config.admin_port;
+    let probe = |path: &str| json!({"httpGet": {"path": path, "port": ADMIN_PORT}});
+    let from_pod = |name: &str, path: &str| json!({"name": name, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": path}}});
+    let mut container = json!({
+        "name": "forwarder",
+        "image": config.image,
+        "imagePullPolicy": config.image_pull_policy,
+        "command": ["weir-forwarder"],
+        "args": [
+            "--agent-socket", format!("{RUN}/agent.sock"),
+            "--state-dir", STATE,
+            "--plan-namespace", "$(POD_NAMESPACE)",
+            "--plan-secret", weir_plan::PLAN_SECRET,
+            "--admin", format!("0.0.0.0:{port}"),
+        ],
+        "env": [
+            from_pod("NODE_NAME", "spec.nodeName"),
+            from_pod("POD_IP", "status.podIP"),
+            from_pod("POD_NAME", "metadata.name"),
+            from_pod("POD_NAMESPACE", "metadata.namespace"),
+            {"name": "WEIR_LOG", "value": config.log},
+        ],
+        "ports": [{"name": ADMIN_PORT, "containerPort": port, "protocol": "TCP"}],
+        "livenessProbe": probe("/healthz"),
+        "readinessProbe": probe("/readyz"),
+        "securityContext": {
+            "runAsNonRoot": true,
+            "runAsUser": FORWARDER_UID,
+            "runAsGroup": FORWARDER_UID,
+            "allowPrivilegeEscalation": false,
+            "readOnlyRootFilesystem": true,
+            "capabilities": {"drop": ["ALL"]},
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "volumeMounts": [
+            {"name": "run", "mountPath": RUN},
+            {"name": "state", "mountPath": STATE},
+            {"name": "token", "mountPath": TOKENS, "readOnly": true},
+        ],
+    });
+    with_resources(&mut container, &config.forwarder.resources);
+    container
+}
+
+fn volumes(config: &NodeConfig) -> Value {
+    let state = match &config.state {
+        State::EmptyDir { size_limit } => {
+            json!({"name": "state", "emptyDir": {"sizeLimit": size_limit}})
+        }
+        State::HostPath { path } => {
+            json!({"name": "state", "hostPath": {"path": path, "type": "Directory"}})
+        }
+    };
+    let host = |name: &str, path: &str| json!({"name": name, "hostPath": {"path": path, "type": "Directory"}});
+    json!([
+        {"name": "run", "emptyDir": {}},
+        state,
+        host("tracing", "/sys/kernel/tracing"),
+        host("cgroup", "/sys/fs/cgroup"),
+        {"name": "token", "projected": {"sources": [
+            {"serviceAccountToken": {"path": "token", "expirationSeconds": 3607}},
+            {"configMap": {
+                "name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}],
+            }},
+            {"downwardAPI": {"items": [{
+                "path": "namespace",
+                "fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"},
+            }]}},
+        ]}},
+    ])
+}
+
+fn with_resources(container: &mut Value, resources: &Resources) {
+    let resources = json!(resources);
+    if !is_empty(&resources) {
+        container["resources"] = resources;
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        Value::String(text) => text.is_empty(),
+        Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+fn merge(into: &mut Value, from: &Value) {
+    if let (Some(into), Some(from)) = (into.as_object_mut(), from.as_object()) {
+        into.extend(from.clone());
+    }
+}

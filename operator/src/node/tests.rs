@@ -1,0 +1,97 @@
+use k8s_openapi::api::{
+    apps::v1::DaemonSet,
+    core::v1::{Container, PodSpec},
+};
+
+use super::*;
+
+fn applied(settings: &str) -> DaemonSet {
+    let config = NodeConfig::parse(settings).unwrap();
+    serde_json::from_value(daemon_set(&config, "weir-system", None)).unwrap()
+}
+
+fn pod(set: &DaemonSet) -> PodSpec {
+    set.spec.clone().template.spec.unwrap()
+}
+
+fn container(pod: &PodSpec, name: &str) -> Container {
+    pod.containers.iter().find(|container| container.name == name).unwrap().clone()
+}
+
+#[test]
+fn the_forwarder_has_no_rights_and_the_agent_no_token() {
+    let pod = pod(&applied("image: weir-node:1"));
+    assert_eq!(pod.automount_service_account_token, Some(false));
+    let (agent, forwarder) = (container(&pod, "capture-agent"), container(&pod, "forwarder"));
+    let mounts = |container: &Container, name: &str| {
+        container.volume_mounts.iter().flatten().any(|mount| mount.name == name)
+    };
+    assert!(mounts(&forwarder, "token") && !mounts(&agent, "token"));
+    assert!(!mounts(&forwarder, "tracing") && !mounts(&forwarder, "cgroup"));
+    for container in [&agent, &forwarder] {
+        let security = container.security_context.clone().unwrap();
+        assert_eq!(security.privileged, None);
+        assert_eq!(security.allow_privilege_escalation, Some(false));
+        assert_eq!(security.read_only_root_filesystem, Some(true));
+        assert_eq!(security.capabilities.unwrap().drop.unwrap(), ["ALL"]);
+    }
+    let security = forwarder.security_context.unwrap();
+    assert_eq!((security.run_as_non_root, security.run_as_user), (Some(true), Some(65532)));
+    assert!(security.capabilities.unwrap().add.is_none());
+    assert_eq!(security.seccomp_profile.unwrap().type_, "RuntimeDefault");
+}
+
+#[test]
+fn every_host_path_of_the_agent_is_read_only() {
+    let pod = pod(&applied("image: weir-node:1"));
+    let host: Vec<&str> = pod
+        .volumes
+        .iter()
+        .flatten()
+        .filter(|volume| volume.host_path.is_some())
+        .map(|volume| volume.name.as_str())
+        .collect();
+    assert_eq!(host, ["tracing", "cgroup"]);
+    for mount in container(&pod, "capture-agent").volume_mounts.unwrap() {
+        assert!(!host.contains(&mount.name.as_str()) || mount.read_only == Some(true));
+    }
+}
+
+#[test]
+fn settings_reach_the_pod_and_its_own_labels_win() {
+    let set = applied(
+        "{image: i, priorityClassName: system-node-critical, ringBytes: 1048576, adminPort: 9999,
+          podLabels: {team: a, app.kubernetes.io/component: other},
+          tolerations: [{operator: Exists}], state: {hostPath: {path: /var/lib/weir}},
+          forwarder: {resources: {requests: {memory: 64Mi}}}}",
+    );
+    let pod = pod(&set);
+    assert_eq!(pod.priority_class_name.as_deref(), Some("system-node-critical"));
+    assert_eq!(pod.tolerations.as_ref().unwrap().len(), 1);
+    assert!(container(&pod, "capture-agent").args.unwrap().contains(&"1048576".to_owned()));
+    let forwarder = container(&pod, "forwarder");
+    assert_eq!(forwarder.resources.unwrap().requests.unwrap()["memory"].0, "64Mi");
+    assert_eq!(forwarder.ports.unwrap()[0].container_port, 9999);
+    let state = pod.volumes.iter().flatten().find(|volume| volume.name == "state").unwrap();
+    assert_eq!(state.host_path.as_ref().unwrap().path, "/var/lib/weir");
+    let labels = set.spec.template.metadata.unwrap().labels.unwrap();
+    assert_eq!((&*labels["team"], &*labels["app.kubernetes.io/component"]), ("a", "node"));
+}
+
+#[test]
+fn wrong_settings_are_refused_by_name() {
+    for (settings, expect) in [
+        ("{}", "image"),
+        ("{image: ''}", "image is empty"),
+        ("{image: i, privileged: true}", "privileged"),
+        ("{image: i, state: {hostPath: {path: etc}}}", "not an absolute path"),
+        ("{image: i, forwarder: {resource: {}}}", "resource"),
+    ] {
+        let error = NodeConfig::parse(settings).unwrap_err();
+        let text = match std::error::Error::source(&error) {
+            Some(source) => format!("{error}: {source}"),
+            None => error.to_string(),
+        };
+        assert!(text.contains(expect), "{settings}: {text}");
+    }
+}

@@ -1,0 +1,155 @@
+//! Counts that survive restarts. A forwarder counts from its own start; a capture's status
+//! counts from the capture's beginning, over every forwarder that ever ran.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use weir_api::v1alpha1::RecordCounts;
+use weir_plan::{NodeStatus, ObjectKey, status::NodeRecords};
+
+use super::{Fleet, fleet::add_records};
+
+/// Rounds without a pod on a node after which what waited there counts as lost.
+const GONE: u32 = 12;
+
+/// One round of asking all nodes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Round {
+    /// Nodes that should run Weir.
+    pub expected: usize,
+    /// Nodes that have a pod of the DaemonSet.
+    pub present: BTreeSet<String>,
+    /// What they said, those that answered.
+    pub answers: Vec<NodeStatus>,
+    /// Why the others did not, for a person.
+    pub troubles: Vec<String>,
+}
+
+/// What every run of every forwarder counted.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    /// The current run of each node.
+    live: BTreeMap<String, Run>,
+    /// Sums of the runs that are over.
+    over: BTreeMap<ObjectKey, RecordCounts>,
+    /// Captures whose counts of before this operator's start are in `over`.
+    adopted: BTreeSet<ObjectKey>,
+}
+
+#[derive(Debug)]
+struct Run {
+    last: NodeStatus,
+    absent: u32,
+}
+
+impl Ledger {
+    /// Takes note of a round.
+    pub fn observe(&mut self, round: &Round) {
+        for answer in &round.answers {
+            let next = Run { last: answer.clone(), absent: 0 };
+            if let Some(before) = self.live.insert(answer.node.clone(), next)
+                && before.last.started != answer.started
+            {
+                self.retire(&before.last);
+            }
+        }
+        let mut gone = Vec::new();
+        self.live.retain(|node, run| {
+            run.absent = if round.present.contains(node) { 0 } else { run.absent + 1 };
+            let keep = run.absent <= GONE;
+            if !keep {
+                gone.push(run.last.clone());
+            }
+            keep
+        });
+        for last in &gone {
+            self.retire(last);
+        }
+    }
+
+    /// Takes over what a capture's status says from before this operator started, once, after
+    /// the nodes were first asked. What happened between the old operator's last write and
+    /// now on a run that is still live is in that run's own counts.
+    pub fn adopt(&mut self, key: &ObjectKey, status: Option<&RecordCounts>) {
+        if !self.adopted.insert(key.clone()) {
+            return;
+        }
+        let Some(before) = status.filter(|counts| counts.seen > 0) else { return };
+        let mut live = self.over.get(key).copied().unwrap_or_default();
+        for run in self.live.values() {
+            for capture in run.last.captures.iter().filter(|capture| capture.key == *key) {
+                add_records(&mut live, &capture.records);
+            }
+        }
+        let past = difference(before, &live);
+        add_counts(self.over.entry(key.clone()).or_default(), &past);
+    }
+
+    /// Forgets the captures that are not there any more.
+    pub fn retain(&mut self, known: impl Fn(&ObjectKey) -> bool) {
+        self.over.retain(|key, _| known(key));
+        self.adopted.retain(known);
+    }
+
+    /// All nodes, with their past.
+    pub fn fleet(&self, round: &Round) -> Fleet {
+        let mut past = self.over.clone();
+        let answered: BTreeSet<&str> =
+            round.answers.iter().map(|node| node.node.as_str()).collect();
+        for (_, run) in self.live.iter().filter(|(node, _)| !answered.contains(node.as_str())) {
+            for capture in &run.last.captures {
+                add_records(past.entry(capture.key.clone()).or_default(), &capture.records);
+            }
+        }
+        Fleet::new(round.expected, round.answers.clone())
+            .with_past(past)
+            .with_troubles(round.troubles.clone())
+    }
+
+    /// A run is over. What waited in it is lost, as far as anybody can tell.
+    fn retire(&mut self, last: &NodeStatus) {
+        for capture in &last.captures {
+            let records = capture.records;
+            let given_up = NodeRecords {
+                shed: records.shed.saturating_add(records.queued),
+                dropped: records.dropped.saturating_add(records.queued),
+                queued: 0,
+                ..records
+            };
+            add_records(self.over.entry(capture.key.clone()).or_default(), &given_up);
+        }
+    }
+}
+
+fn each<'a>(left: &'a mut RecordCounts, right: &'a RecordCounts) -> [(&'a mut i64, &'a i64); 6] {
+    [
+        (&mut left.exported, &right.exported),
+        (&mut left.filtered, &right.filtered),
+        (&mut left.sampled, &right.sampled),
+        (&mut left.shed, &right.shed),
+        (&mut left.undecodable, &right.undecodable),
+        (&mut left.dropped, &right.dropped),
+    ]
+}
+
+/// What `whole` has more than `part`, of records whose fate is known; never below zero, and
+/// still balanced.
+fn difference(whole: &RecordCounts, part: &RecordCounts) -> RecordCounts {
+    let mut rest = *whole;
+    for (rest, part) in each(&mut rest, part) {
+        *rest = (*rest - part).max(0);
+    }
+    rest.queued = 0;
+    rest.seen = rest.exported + rest.filtered + rest.sampled + rest.shed + rest.undecodable;
+    rest
+}
+
+fn add_counts(sum: &mut RecordCounts, more: &RecordCounts) {
+    for (sum, more) in each(sum, more) {
+        *sum += more;
+    }
+    sum.seen += more.seen;
+    sum.queued += more.queued;
+}
+
+#[cfg(test)]
+mod tests;
