@@ -17,6 +17,7 @@ mod tests {
             .unwrap()
             .map(|entry| entry.unwrap().path())
             .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
+            .filter(|path| !path.ends_with("kustomization.yaml"))
             .map(|path| {
                 let name = path.file_name().unwrap().to_str().unwrap().to_owned();
                 (name, fs::read_to_string(path).unwrap())
