@@ -64,6 +64,7 @@ test-unit: ## Tests that need no root (the demo's program needs PostgreSQL)
 manifests: ## Are the manifests that we ship valid?
 	cargo build --locked -p weir-cli
 	for file in examples/*.yaml demo/manifests; do target/debug/weir run --dry-run -f $$file; done
+	hack/chart.sh
 
 .PHONY: test-component
 test-component: ## Tests against real kernels, servers and collectors (root)
@@ -74,6 +75,10 @@ test-stores: ## Tests of `weir gather` against a real Elasticsearch (Maven, Java
 	@url=$$(e2e/elasticsearch/elasticsearch.sh up)
 	trap 'e2e/elasticsearch/elasticsearch.sh down' EXIT
 	WEIR_TEST_ELASTICSEARCH=$$url cargo test --locked -p weir-cli --test gather -- --ignored
+
+.PHONY: test-operator
+test-operator: ## The operator and the charts against a real API server
+	@hack/test-operator.sh
 
 .PHONY: cluster
 cluster: ## A Kubernetes cluster of one node without Docker, for tests (root); prints its kubeconfig
@@ -105,3 +110,4 @@ bench: ## What a capture costs, as ratios from one run (root)
 .PHONY: gen
 gen: ## Write generated files anew; without it the tests fail when one is stale
 	UPDATE=1 cargo test --locked -p weir-api -p weir-plan -p weir-operator -p weir-cli -q
+	UPDATE=1 hack/chart.sh

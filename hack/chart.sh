@@ -1,0 +1,44 @@
+#!/bin/sh
+# Checks the charts without a cluster: lint, every set of values in charts/weir/ci, values that
+# must be refused, and the kustomize base, which is rendered from the chart. UPDATE=1 writes it.
+set -eu
+. "$(dirname "$0")/lib.sh"
+cd "$(root_of_repository)"
+helm=$(hack/helm.sh)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+"$helm" lint --strict --quiet charts/weir-crds
+for values in charts/weir/ci/*.yaml; do
+    "$helm" lint --strict --quiet --values "$values" charts/weir
+    "$helm" template weir charts/weir --namespace weir-system --values "$values" >"$work/all.yaml"
+    ! grep -nE '^ *(annotations|labels|tolerations):? *$' -A1 "$work/all.yaml" | grep -E '^[0-9]+-(---|$)' ||
+        fail "$values renders an empty map"
+    # Nothing that Argo CD or Flux would have to be told of.
+    ! grep -n 'helm.sh/hook\|finalizers:' "$work/all.yaml" || fail "$values renders a hook or finalizer"
+    echo "$values: $(grep -c '^kind:' "$work/all.yaml") objects"
+done
+
+# refused TEXT OPTION...: these values are refused with this text.
+refused() {
+    text=$1
+    shift
+    if "$helm" template weir charts/weir "$@" >/dev/null 2>"$work/error"; then
+        fail "not refused: $*"
+    fi
+    grep -qF "$text" "$work/error" || { cat "$work/error"; fail "refused without \"$text\": $*"; }
+}
+refused "additional properties 'privileged' not allowed" --set node.privileged=true
+refused "missing property 'otel_endpoint'" --set forwarder.exporters.a.filter_rule=standard
+refused "/operator/replicas" --set operator.replicas=0
+
+"$helm" template weir charts/weir --namespace weir-system --skip-tests |
+    sed '/^ *helm.sh\/chart:/d; /^# Source:/d; s/managed-by: Helm/managed-by: kustomize/' >"$work/weir.yaml"
+if [ -n "${UPDATE:-}" ]; then
+    cp "$work/weir.yaml" kustomize/weir.yaml
+fi
+cmp -s "$work/weir.yaml" kustomize/weir.yaml ||
+    fail "kustomize/weir.yaml is stale: run UPDATE=1 hack/chart.sh"
+
+(cd hack/health && go run . ../../examples/gitops/argocd-health)
+echo "charts: fine"
