@@ -132,7 +132,9 @@ impl Run<'_> {
     /// Packed bytes inside of something else, told by how they begin.
     fn packed(&mut self, at: At<'_>, coding: Coding, input: &[u8]) -> Vec<Edit> {
         let whole = |with, hits| vec![Edit { range: 0..input.len(), with, hits }];
-        let Ok(bytes) = coding::decode(coding, input, false) else {
+        let decoded = coding::decode(coding, input, false);
+        let affordable = decoded.as_ref().is_ok_and(|bytes| self.charge(at.depth, bytes.len()));
+        let Some(bytes) = decoded.ok().filter(|_| affordable) else {
             return if self.engine.remove_undecodable {
                 whole(Vec::new(), vec![category_id("UNDECODABLE")])
             } else {

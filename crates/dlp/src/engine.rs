@@ -12,6 +12,10 @@ use crate::pattern::Patterns;
 /// Texts inside of texts (JSON in a string, base64 of a query, …) are followed this far.
 pub(crate) const MAX_DEPTH: u8 = 6;
 
+/// How often each byte of a record may be searched, in one form or another, and what is free.
+const TIMES_SEARCHED: u64 = 48;
+const FREE_BYTES: u64 = 16 << 10;
+
 /// Category of a value that is none of the known kinds (contract §3.4).
 const UNRECOGNIZED: &str = "UNRECOGNIZED";
 
@@ -56,6 +60,9 @@ pub(crate) struct Run<'e> {
     pub(crate) engine: &'e Engine,
     /// Values and what took their place, for the copies of them.
     pub(crate) originals: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Bytes that may be searched, by what the record has, and those that were.
+    allowed: u64,
+    pub(crate) spent: u64,
 }
 
 /// A value to redact in a text.
@@ -153,7 +160,30 @@ impl Engine {
 
 impl<'e> Run<'e> {
     pub(crate) const fn new(engine: &'e Engine) -> Self {
-        Self { engine, originals: Vec::new() }
+        Self { engine, originals: Vec::new(), allowed: 0, spent: 0 }
+    }
+
+    /// Counts bytes that are about to be searched; false when texts in texts have used up
+    /// what the record may cost. Each encoding makes another text of the same bytes, so
+    /// without a limit a small hostile body could cost its length a thousand times.
+    pub(crate) fn charge(&mut self, depth: u8, bytes: usize) -> bool {
+        let bytes = bytes as u64;
+        if depth == 0 {
+            self.allowed += bytes * TIMES_SEARCHED + FREE_BYTES;
+        }
+        self.spent += bytes;
+        self.spent <= self.allowed + FREE_BYTES
+    }
+
+    /// Closed: what costs too much to search does not leave.
+    pub(crate) fn give_up(&mut self, text: &[u8]) -> Vec<Edit> {
+        let strictest = self.engine.acts.len().checked_sub(1).and_then(|id| u8::try_from(id).ok());
+        match strictest {
+            Some(act) if !act::is_redacted(text) => {
+                vec![self.edit(0..text.len(), text, 0, act, false)]
+            }
+            _ => Vec::new(),
+        }
     }
 
     /// Calls `with` for the value of `name` at `at`.

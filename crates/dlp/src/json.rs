@@ -9,7 +9,7 @@ use crate::layer::Layer;
 use crate::paths::{Trail, TrailStep};
 
 /// Deeper nesting is searched as text.
-const MAX_NESTING: usize = 128;
+const MAX_NESTING: usize = 64;
 
 /// What became of a text that looks like JSON.
 pub(crate) struct Document {

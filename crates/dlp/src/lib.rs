@@ -12,6 +12,8 @@ mod edit;
 mod engine;
 mod fields;
 mod finders;
+#[cfg(test)]
+mod hostile;
 mod json;
 mod keys;
 mod layer;

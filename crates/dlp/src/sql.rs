@@ -70,7 +70,8 @@ fn literal(run: &mut Run<'_>, at: At<'_>, text: &[u8], item: Range<usize>) -> Ve
 fn columns_before(before: &[u8]) -> Option<Vec<&[u8]>> {
     let before = before.trim_ascii_end().strip_suffix(b")")?;
     let tail = &before[before.len().saturating_sub(LONGEST_COLUMNS)..];
-    let open = memchr::memrchr(b'(', tail)?;
+    // Brackets inside end the list: it is one of names.
+    let open = memchr::memrchr2(b'(', b')', tail).filter(|at| tail[*at] == b'(')?;
     let names: Vec<&[u8]> = tail[open + 1..]
         .split(|byte| *byte == b',')
         .map(|name| {

@@ -30,6 +30,9 @@ impl Run<'_> {
         if text.len() < 3 {
             return Vec::new();
         }
+        if !self.charge(at.depth, text.len()) {
+            return self.give_up(text);
+        }
         let mut edits = Vec::new();
         let inner = at.deeper();
         let nested = at.depth < MAX_DEPTH;
