@@ -131,7 +131,8 @@ fn pretty(
         let failing = format!("{} of {all} fail", one.failures);
         writeln!(out, "{} ({})", style.paint(Tone::Bad, failing), statuses(one))?;
         for reason in &one.reasons {
-            writeln!(out, "  {}", style.paint(Tone::Marked, Visible(&reason.to_string())))?;
+            // Its text holds no byte that a terminal obeys.
+            writeln!(out, "  {}", style.paint(Tone::Marked, reason))?;
             if let Some((path, record)) = read.get(reason.example) {
                 writeln!(out, "    e.g. {}", shortened(&example(record), 160))?;
                 writeln!(out, "         {}", Visible(&path.to_string_lossy()))?;

@@ -226,6 +226,7 @@ fn the_buggy_build_matches_wholly_and_the_fixed_one_differs_where_it_is_fixed() 
     assert_eq!(ended.code, Some(1), "{}", ended.stderr);
     assert!(ended.stdout.contains("result match: 75.00 % (30 of 40)"), "{}", ended.stdout);
     assert!(ended.stdout.contains("id=falcon-0%7F  500 → 200"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("PCT  PER-SECOND\n"), "{}", ended.stdout);
     assert!(ended.stderr.contains("failed: requests.result-match-pct < 100"), "{}", ended.stderr);
 
     let new =

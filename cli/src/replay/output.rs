@@ -69,7 +69,7 @@ fn mismatches(
             (None, None) => String::new(),
         };
         let new = if verdict.is_new { "  new" } else { "" };
-        let line = format!("{} {}", item.record.command, shortened(uri, 120));
+        let line = format!("{} {uri}", item.record.command);
         let change = style.paint(Tone::Bad, format!("{recorded} → {observed}"));
         writeln!(out, "  {}  {change}{new}", shortened(&line, 160))?;
         for change in verdict.changes.iter().take(5) {
@@ -90,7 +90,7 @@ fn shown_status(status: &str) -> String {
     if status.is_empty() { "no answer".to_owned() } else { shortened(status, 20) }
 }
 
-fn table(outcome: &Outcome) -> Table<9> {
+fn table(outcome: &Outcome) -> Table<10> {
     let right = Align::Right;
     let mut table = Table::new([
         ("ENDPOINT", Align::Left),
@@ -102,6 +102,7 @@ fn table(outcome: &Outcome) -> Table<9> {
         ("P99", right),
         ("COUNT", right),
         ("PCT", right),
+        ("PER-SECOND", right),
     ]);
     let report = &outcome.report;
     let mut row = |endpoint: &str, method: &str, figures: &Figures| {
@@ -118,6 +119,7 @@ fn table(outcome: &Outcome) -> Table<9> {
             value("latency.p99"),
             figures.total().to_string().into(),
             value("requests.result-match-pct"),
+            value("requests.per-second"),
         ]);
     };
     for (method, path, figures) in report.endpoints().into_iter().take(SHOWN) {
