@@ -16,6 +16,7 @@ use crate::{
     run::RunCommand,
     show::ShowCommand,
     style::Style,
+    web::WebCommand,
 };
 
 /// Capture the request/response traffic of processes, and work with what was captured.
@@ -36,6 +37,7 @@ enum Command {
     Collect(CollectCommand),
     Gather(GatherCommand),
     Show(ShowCommand),
+    Web(WebCommand),
     Explain(ExplainCommand),
     Dlp(DlpCommand),
     Filter(FilterCommand),
@@ -73,6 +75,7 @@ impl Cli {
             // Nothing goes to stdout (contract §4).
             Command::Gather(command) => command.run(&mut io::stderr()),
             Command::Show(command) => command.run(&mut out, style),
+            Command::Web(command) => command.run(&mut out, style),
             Command::Replay(command) => command.run(&mut out, &mut io::stderr(), style),
             Command::Explain(command) => command.run(&mut out, style),
             Command::Dlp(command) => command.run(&mut out, style),

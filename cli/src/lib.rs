@@ -20,5 +20,6 @@ mod table;
 mod tls;
 pub mod view;
 pub mod visible;
+pub mod web;
 
 pub use self::cli::Cli;

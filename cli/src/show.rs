@@ -137,7 +137,7 @@ fn table(groups: &Groups) -> Table<7> {
 }
 
 /// The smallest value that at least `percent` of all are at or below.
-fn nearest_rank(sorted: &[u64], percent: usize) -> u64 {
+pub(crate) fn nearest_rank(sorted: &[u64], percent: usize) -> u64 {
     let rank = (sorted.len() * percent).div_ceil(100).max(1);
     sorted.get(rank - 1).copied().unwrap_or_default()
 }

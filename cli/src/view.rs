@@ -63,6 +63,10 @@ impl<'a> View<'a> {
         self.text("service")
     }
 
+    pub(crate) fn command(self) -> &'a str {
+        self.text("command")
+    }
+
     pub fn status(self) -> &'a str {
         self.text("status")
     }
@@ -93,7 +97,7 @@ impl<'a> View<'a> {
     }
 
     /// Host and URI as sent; the operation's text for anything but HTTP.
-    fn target(self) -> (&'a str, &'a str) {
+    pub(crate) fn target(self) -> (&'a str, &'a str) {
         match self.http("req", "uri") {
             "" => ("", self.text("location")),
             uri => (self.http("req", "host"), uri),
@@ -101,7 +105,7 @@ impl<'a> View<'a> {
     }
 
     /// Body bytes of request and response.
-    fn sizes(self) -> (usize, usize) {
+    pub(crate) fn sizes(self) -> (usize, usize) {
         let of = |message| decoded_length(self.http(message, "bodyBase64"));
         (of("req"), of("res"))
     }
