@@ -10,6 +10,7 @@ use crate::{
     doctor::DoctorCommand,
     explain::ExplainCommand,
     gather::GatherCommand,
+    import::ImportCommand,
     logging::LogFormat,
     replay::ReplayCommand,
     rules::{DlpCommand, FilterCommand},
@@ -42,6 +43,7 @@ enum Command {
     Dlp(DlpCommand),
     Filter(FilterCommand),
     Replay(Box<ReplayCommand>),
+    Import(ImportCommand),
     Doctor(DoctorCommand),
     /// Print the version.
     Version,
@@ -77,6 +79,7 @@ impl Cli {
             Command::Show(command) => command.run(&mut out, style),
             Command::Web(command) => command.run(&mut out, style),
             Command::Replay(command) => command.run(&mut out, &mut io::stderr(), style),
+            Command::Import(command) => command.run(&mut out),
             Command::Explain(command) => command.run(&mut out, style),
             Command::Dlp(command) => command.run(&mut out, style),
             Command::Filter(command) => command.run(&mut out, style),

@@ -7,6 +7,7 @@ pub mod collect;
 pub mod doctor;
 pub mod explain;
 pub mod gather;
+pub mod import;
 pub mod logging;
 pub mod receiver;
 pub mod replay;
