@@ -127,6 +127,8 @@ struct Session {
     /// State of the kernel side without its losses.
     attached: bool,
     error: Option<String>,
+    /// Of the targets that it follows.
+    revision: u64,
 }
 
 impl Session {
@@ -135,7 +137,7 @@ impl Session {
             .segment_ring()
             .map_err(|source| DaemonError::Io { action: "hand over the ring", source })?;
         let connection = Arc::new(connection);
-        Ok(Self { agent, ring, connection, before, attached: false, error: None })
+        Ok(Self { agent, ring, connection, before, attached: false, error: None, revision: 0 })
     }
 
     fn serve(&mut self, listener: &Listener, uid: u32) -> Result<End, DaemonError> {
@@ -189,6 +191,7 @@ impl Session {
             let result = self.agent.set_selector(selector);
             self.attached = attached && result.is_ok();
             self.error = result.err().map(|error| error.to_string());
+            self.revision = targets.revision;
         }
         Ok(())
     }
@@ -202,7 +205,8 @@ impl Session {
             }
         }
         debug_assert_eq!(losses.len(), Loss::ALL.len());
-        Kernel { attached: self.attached, error: self.error.clone(), losses, ..self.before.clone() }
+        let (revision, attached, error) = (self.revision, self.attached, self.error.clone());
+        Kernel { revision, attached, error, losses, ..self.before.clone() }
     }
 
     /// Detaches every hook, and counts what is left in the ring.
@@ -211,7 +215,7 @@ impl Session {
             tracing::warn!("could not detach in order: {error}");
         }
         let mut kernel = self.kernel();
-        (kernel.attached, kernel.error) = (false, None);
+        (kernel.revision, kernel.attached, kernel.error) = (0, false, None);
         kernel.abandoned_rings += 1;
         match unread::bytes(&self.ring) {
             Ok(bytes) => kernel.abandoned_bytes += bytes,

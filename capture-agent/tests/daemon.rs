@@ -104,7 +104,7 @@ impl Forwarder {
 
     fn capture(&mut self, uids: &[&str]) {
         let pods = uids.iter().map(|&uid| uid.to_owned()).collect();
-        self.connection.send(&FromForwarder::Targets(Targets { pods }), &[]).unwrap();
+        self.connection.send(&FromForwarder::Targets(Targets { revision: 1, pods }), &[]).unwrap();
     }
 
     /// Takes messages until `enough`.

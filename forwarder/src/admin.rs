@@ -1,15 +1,31 @@
-//! The admin address: `/metrics` for Prometheus, `/ledger` as JSON, `/healthz`.
+//! The admin address: `/metrics` for Prometheus, `/ledger` as JSON, `/healthz`; on a node of a
+//! cluster `/status` and `/readyz` too.
 
-use std::{convert::Infallible, io, net::SocketAddr};
+use std::{convert::Infallible, io, net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use serde::Serialize;
 use tokio::{net::TcpListener, task::JoinSet};
+use weir_plan::NodeStatus;
 
-use crate::{exporters::Ledger, metrics, senders::Senders};
+use crate::{LedgerSnapshot, exporters::Ledger, metrics, senders::Senders};
+
+/// What the embedder says beside the ledger.
+pub trait Pages: Send + Sync {
+    /// `/status`: of this node, with the counts of `ledger`.
+    fn status(&self, ledger: &LedgerSnapshot) -> NodeStatus;
+
+    /// `/readyz`.
+    ///
+    /// # Errors
+    ///
+    /// What is missing, for people.
+    fn ready(&self) -> Result<(), String>;
+}
 
 /// Connections served at once; more wait in the listener's backlog.
 const MAX_CONNECTIONS: usize = 16;
@@ -18,6 +34,7 @@ const MAX_CONNECTIONS: usize = 16;
 pub(crate) fn serve(
     address: SocketAddr,
     ledger: Ledger,
+    pages: Option<Arc<dyn Pages>>,
     senders: &Senders,
 ) -> io::Result<SocketAddr> {
     let listener = std::net::TcpListener::bind(address)?;
@@ -27,11 +44,18 @@ pub(crate) fn serve(
         let _inside = senders.handle().enter();
         TcpListener::from_std(listener)?
     };
-    senders.spawn(accept(listener, ledger));
+    senders.spawn(accept(listener, Source { ledger, pages }));
     Ok(bound)
 }
 
-async fn accept(listener: TcpListener, ledger: Ledger) {
+/// Where the answers come from.
+#[derive(Clone)]
+struct Source {
+    ledger: Ledger,
+    pages: Option<Arc<dyn Pages>>,
+}
+
+async fn accept(listener: TcpListener, source: Source) {
     let mut connections = JoinSet::new();
     loop {
         while connections.len() >= MAX_CONNECTIONS {
@@ -42,9 +66,9 @@ async fn accept(listener: TcpListener, ledger: Ledger) {
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;
             continue;
         };
-        let ledger = ledger.clone();
+        let source = source.clone();
         let service = service_fn(move |request| {
-            let answer = answer(&request, &ledger);
+            let answer = answer(&request, &source);
             async move { Ok::<_, Infallible>(answer) }
         });
         connections.spawn(async move {
@@ -60,26 +84,45 @@ async fn accept(listener: TcpListener, ledger: Ledger) {
     }
 }
 
-fn answer(request: &Request<Incoming>, ledger: &Ledger) -> Response<Full<Bytes>> {
+fn answer(request: &Request<Incoming>, source: &Source) -> Response<Full<Bytes>> {
     if request.method() != Method::GET {
         return text(StatusCode::METHOD_NOT_ALLOWED, "text/plain", "only GET\n".to_owned());
     }
-    match request.uri().path() {
-        "/metrics" => match metrics::encode(&ledger.read()) {
-            Ok(body) => text(StatusCode::OK, metrics::CONTENT_TYPE, body),
-            Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", error.to_string()),
-        },
-        "/ledger" => match serde_json::to_string(&ledger.read()) {
-            Ok(body) => text(StatusCode::OK, "application/json", body),
-            Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", error.to_string()),
-        },
-        "/healthz" if ledger.is_reading() => text(StatusCode::OK, "text/plain", "ok\n".to_owned()),
-        "/healthz" => {
-            let body = "the ring is not read\n".to_owned();
-            text(StatusCode::SERVICE_UNAVAILABLE, "text/plain", body)
+    let Source { ledger, pages } = source;
+    match (request.uri().path(), pages) {
+        ("/metrics", pages) => {
+            let ledger = ledger.read();
+            let node = pages.as_ref().map(|pages| pages.status(&ledger));
+            match metrics::encode(&ledger, node.as_ref()) {
+                Ok(body) => text(StatusCode::OK, metrics::CONTENT_TYPE, body),
+                Err(error) => failed(&error),
+            }
         }
+        ("/ledger", _) => json(&ledger.read()),
+        ("/status", Some(pages)) => json(&pages.status(&ledger.read())),
+        ("/healthz", _) if !ledger.is_reading() => unavailable("the ring is not read\n"),
+        ("/readyz", Some(pages)) => match pages.ready() {
+            Ok(()) => text(StatusCode::OK, "text/plain", "ok\n".to_owned()),
+            Err(missing) => unavailable(&format!("{missing}\n")),
+        },
+        ("/healthz", _) => text(StatusCode::OK, "text/plain", "ok\n".to_owned()),
         _ => text(StatusCode::NOT_FOUND, "text/plain", "not found\n".to_owned()),
     }
+}
+
+fn json(document: &impl Serialize) -> Response<Full<Bytes>> {
+    match serde_json::to_string(document) {
+        Ok(body) => text(StatusCode::OK, "application/json", body),
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &dyn std::error::Error) -> Response<Full<Bytes>> {
+    text(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", format!("{error}\n"))
+}
+
+fn unavailable(why: &str) -> Response<Full<Bytes>> {
+    text(StatusCode::SERVICE_UNAVAILABLE, "text/plain", why.to_owned())
 }
 
 fn text(status: StatusCode, content_type: &'static str, body: String) -> Response<Full<Bytes>> {

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     os::fd::{AsFd as _, OwnedFd},
     sync::{Arc, Mutex, atomic::Ordering},
     thread::JoinHandle,
@@ -13,15 +13,15 @@ use weir_plan::Plan;
 use weir_rrpair::{model::Text, otlp::Resource};
 
 use crate::{
-    admin,
+    admin::{self, Pages},
     attribution::Attribution,
-    connections::{Connections, TableLimits},
+    connections::TableLimits,
     export::{OwnEndpoints, RetryPolicy},
     exporters::{Exporters, Ledger},
     ledger::{KernelLosses, LedgerSnapshot},
     pipeline::{Active, Identity, Pipeline},
     queue::{BatchLimits, ShedReason},
-    reader::{Reader, Shared, lock},
+    reader::{NextRing, Reader, Shared, lock},
     ring::{Ring, RingError, Waiter, Waker},
     senders::Senders,
 };
@@ -34,10 +34,8 @@ const LOOK: Duration = Duration::from_millis(2);
 
 /// What a forwarder is started with. [`ForwarderConfig::new`] has the usual limits.
 pub struct ForwarderConfig {
-    /// The segment ring, and its size in bytes.
-    pub ring: OwnedFd,
-    pub ring_bytes: u32,
-    pub attribution: Arc<dyn Attribution>,
+    /// The ring to begin with, if there is one yet.
+    pub ring: Option<RingInput>,
     /// `cluster` of every record; never empty.
     pub cluster: String,
     /// `proxyVersion` of every record, e.g. `v0.1.0`.
@@ -51,8 +49,20 @@ pub struct ForwarderConfig {
     pub max_queue_bytes: usize,
     /// Reads the kernel side's losses, for the ledger.
     pub kernel_losses: Option<Arc<KernelLosses>>,
+    /// Address of this very pod: whoever speaks with it exports, or looks at us.
+    pub own_address: Option<IpAddr>,
     /// Where `/metrics`, `/ledger` and `/healthz` are served, if anywhere.
     pub admin: Option<SocketAddr>,
+    /// Adds `/status` and `/readyz` there.
+    pub pages: Option<Arc<dyn Pages>>,
+}
+
+/// A segment ring and who knows its processes.
+pub struct RingInput {
+    pub descriptor: OwnedFd,
+    /// Size of the ring.
+    pub bytes: u32,
+    pub attribution: Arc<dyn Attribution>,
 }
 
 /// Why a forwarder did not start.
@@ -88,15 +98,19 @@ pub struct Forwarder {
 impl ForwarderConfig {
     /// With the default limits and without an admin address.
     pub fn new(
-        (ring, ring_bytes): (OwnedFd, u32),
+        (descriptor, bytes): (OwnedFd, u32),
         attribution: Arc<dyn Attribution>,
         cluster: impl Into<String>,
         version: impl Into<Text>,
     ) -> Self {
+        let ring = Some(RingInput { descriptor, bytes, attribution });
+        Self { ring, ..Self::without_ring(cluster, version) }
+    }
+
+    /// The same, for a ring that [`Forwarder::replace_ring`] gives later.
+    pub fn without_ring(cluster: impl Into<String>, version: impl Into<Text>) -> Self {
         Self {
-            ring,
-            ring_bytes,
-            attribution,
+            ring: None,
             cluster: cluster.into(),
             version: version.into(),
             table: TableLimits::default(),
@@ -104,34 +118,33 @@ impl ForwarderConfig {
             retry: RetryPolicy::default(),
             max_queue_bytes: 256 * 1024 * 1024,
             kernel_losses: None,
+            own_address: None,
             admin: None,
+            pages: None,
         }
     }
 }
 
 impl Forwarder {
-    /// Maps the ring and starts reading it. Nothing is captured before the first
+    /// Maps the ring, if there is one, and starts reading it. Nothing is captured before the first
     /// [`Forwarder::apply`].
     ///
     /// # Errors
     ///
     /// [`StartError`].
     pub fn start(config: ForwarderConfig) -> Result<Self, StartError> {
-        let ring = Ring::map(config.ring.as_fd(), config.ring_bytes)?;
-        let waiter = Waiter::new(config.ring)?;
+        let waiter = Waiter::new()?;
         let (shared, waker) = (Arc::new(Shared::default()), waiter.waker());
-        let own = OwnEndpoints::default();
+        if let Some(input) = config.ring {
+            *lock(&shared.next_ring) = Some(input.map()?);
+        }
+        let own = OwnEndpoints::of(config.own_address);
         let mut nonce = [0; 16];
         rustix::rand::getrandom(&mut nonce, rustix::rand::GetRandomFlags::empty())
             .map_err(|errno| StartError::Random(errno.into()))?;
         let identity = Identity { cluster: config.cluster.clone(), version: config.version, nonce };
-        let reader = Reader {
-            ring,
-            waiter,
-            shared: Arc::clone(&shared),
-            connections: Connections::new(config.table, config.attribution, own.clone()),
-            pipeline: Pipeline::new(identity),
-        };
+        let pipeline = Pipeline::new(identity);
+        let reader = Reader::new(waiter, Arc::clone(&shared), config.table, own.clone(), pipeline);
         let senders = Senders::start().map_err(StartError::Thread)?;
         let exporters = Exporters::new(
             Arc::new(Resource::new(config.cluster)),
@@ -143,7 +156,7 @@ impl Forwarder {
         let ledger = exporters.ledger(Arc::clone(&shared), config.kernel_losses);
         let admin = match config.admin {
             Some(address) => Some(
-                admin::serve(address, ledger.clone(), &senders)
+                admin::serve(address, ledger.clone(), config.pages, &senders)
                     .map_err(|source| StartError::Admin { address, source })?,
             ),
             None => None,
@@ -180,6 +193,27 @@ impl Forwarder {
         while !self.is_finished() && self.shared.plan_taken.load(Ordering::Acquire) < *version {
             std::thread::sleep(LOOK);
         }
+    }
+
+    /// Reads another ring from now on. What the one before still holds is read first, and its
+    /// connections end there: exchanges under way become half pairs.
+    ///
+    /// # Errors
+    ///
+    /// [`RingError`]; the ring before is read on then.
+    pub fn replace_ring(&self, input: RingInput) -> Result<(), RingError> {
+        *lock(&self.shared.next_ring) = Some(input.map()?);
+        self.waker.wake();
+        Ok(())
+    }
+
+    /// Lets every connection be asked about again: the attribution answers otherwise now.
+    pub fn ask_again(&self) {
+        let mut version = lock(&self.version);
+        *version += 1;
+        let active = self.shared.active.load();
+        self.shared.active.store(Arc::new(Active { version: *version, ..(**active).clone() }));
+        self.waker.wake();
     }
 
     /// Everything that was counted, at this moment.
@@ -254,6 +288,13 @@ impl Forwarder {
 impl Drop for Forwarder {
     fn drop(&mut self) {
         self.shut_down();
+    }
+}
+
+impl RingInput {
+    fn map(self) -> Result<NextRing, RingError> {
+        let ring = Ring::map(self.descriptor.as_fd(), self.bytes)?;
+        Ok(NextRing { ring, descriptor: self.descriptor, attribution: self.attribution })
     }
 }
 

@@ -8,7 +8,9 @@ pub mod export;
 mod exporters;
 mod forwarder;
 pub mod ledger;
+mod live;
 mod metrics;
+pub mod node;
 mod pipeline;
 pub mod queue;
 mod reader;
@@ -17,6 +19,8 @@ mod senders;
 #[cfg(test)]
 mod testing;
 
+pub use admin::Pages;
 pub use attribution::{Attribution, Workload};
-pub use forwarder::{Forwarder, ForwarderConfig, StartError};
+pub use forwarder::{Forwarder, ForwarderConfig, RingInput, StartError};
 pub use ledger::LedgerSnapshot;
+pub use live::{Completion, LiveCaptures};

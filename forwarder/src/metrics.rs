@@ -10,22 +10,27 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use crate::ledger::LedgerSnapshot;
+use weir_plan::{NodeStatus, status::AgentStatus};
+
+use crate::ledger::{KernelLoss, LedgerSnapshot};
 
 /// Of what [`encode`] writes.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Text exposition of the ledger.
-pub(crate) fn encode(ledger: &LedgerSnapshot) -> Result<String, fmt::Error> {
+/// Text exposition of the ledger, and of the node when there is one.
+pub(crate) fn encode(
+    ledger: &LedgerSnapshot,
+    node: Option<&NodeStatus>,
+) -> Result<String, fmt::Error> {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Reading(ledger.clone())));
+    registry.register_collector(Box::new(Reading(ledger.clone(), node.cloned())));
     let mut out = String::new();
     text::encode(&mut out, &registry)?;
     Ok(out)
 }
 
 #[derive(Debug)]
-struct Reading(LedgerSnapshot);
+struct Reading(LedgerSnapshot, Option<NodeStatus>);
 
 impl Collector for Reading {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
@@ -33,6 +38,10 @@ impl Collector for Reading {
         contract(ledger, &mut encoder)?;
         exporters(ledger, &mut encoder)?;
         captures(ledger, &mut encoder)?;
+        kernel(ledger, &mut encoder)?;
+        if let Some(status) = &self.1 {
+            agent(&status.agent, &mut encoder)?;
+        }
         node(ledger, &mut encoder)
     }
 }
@@ -100,6 +109,28 @@ fn captures(ledger: &LedgerSnapshot, encoder: &mut DescriptorEncoder<'_>) -> fmt
     }
     let help = "Pairs of a capture by what it took of them";
     family(encoder, "forwarder_pairs", help, ["capture", "outcome"], &rows)
+}
+
+/// What the kernel side gave up.
+fn kernel(ledger: &LedgerSnapshot, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let rows = |count: fn(&KernelLoss) -> u64| -> Vec<_> {
+        let losses = ledger.kernel.iter();
+        losses.map(|(reason, loss)| ([(*reason).to_owned()], count(loss))).collect()
+    };
+    let label = ["reason"];
+    let help = "Records that the kernel side gave up";
+    family(encoder, "capture_lost_records", help, label, &rows(|loss| loss.records))?;
+    let help = "Payload bytes that the kernel side gave up";
+    family(encoder, "capture_lost_bytes", help, label, &rows(|loss| loss.bytes))
+}
+
+fn agent(agent: &AgentStatus, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let help = "1 while the capture agent's ring is at hand";
+    gauge(encoder, "forwarder_agent_connected", help, agent.connected.into())?;
+    let help = "1 while programs are attached to the kernel";
+    gauge(encoder, "capture_hooks_attached", help, agent.hooks_attached.into())?;
+    let help = "Ring bytes that nobody read, since a forwarder went away";
+    counter(encoder, "capture_abandoned_bytes", help, agent.abandoned_bytes)
 }
 
 fn node(ledger: &LedgerSnapshot, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

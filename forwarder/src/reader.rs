@@ -1,6 +1,8 @@
 //! The thread that reads the ring.
 
 use std::{
+    fmt,
+    os::fd::OwnedFd,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -11,8 +13,10 @@ use std::{
 use arc_swap::ArcSwap;
 
 use crate::{
+    attribution::Attribution,
     clock::WallClock,
-    connections::Connections,
+    connections::{Connections, TableLimits},
+    export::OwnEndpoints,
     pipeline::{Active, Book, Pipeline},
     ring::{DrainEnd, Drained, Ring, Waiter},
 };
@@ -47,6 +51,22 @@ pub(crate) struct Shared {
     pub(crate) finish: AtomicBool,
     /// Nobody reads any more.
     pub(crate) stopped: AtomicBool,
+    /// The ring to read from now on.
+    pub(crate) next_ring: Mutex<Option<NextRing>>,
+}
+
+/// A ring that the reader has not taken over yet.
+pub(crate) struct NextRing {
+    pub(crate) ring: Ring,
+    pub(crate) descriptor: OwnedFd,
+    /// Knows the processes that its records are about.
+    pub(crate) attribution: Arc<dyn Attribution>,
+}
+
+impl fmt::Debug for NextRing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.ring.fmt(f)
+    }
 }
 
 /// Says so when the reader ends, also by a panic.
@@ -58,16 +78,34 @@ impl Drop for Stopped {
     }
 }
 
+/// A ring, and the connections that it tells of: their numbers mean nothing in another one.
+struct Source {
+    ring: Ring,
+    connections: Connections,
+}
+
 /// The reader's own state.
 pub(crate) struct Reader {
-    pub(crate) ring: Ring,
-    pub(crate) waiter: Waiter,
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) connections: Connections,
-    pub(crate) pipeline: Pipeline,
+    source: Option<Source>,
+    waiter: Waiter,
+    shared: Arc<Shared>,
+    table: TableLimits,
+    own: OwnEndpoints,
+    pipeline: Pipeline,
 }
 
 impl Reader {
+    /// Without a ring yet.
+    pub(crate) const fn new(
+        waiter: Waiter,
+        shared: Arc<Shared>,
+        table: TableLimits,
+        own: OwnEndpoints,
+        pipeline: Pipeline,
+    ) -> Self {
+        Self { source: None, waiter, shared, table, own, pipeline }
+    }
+
     /// Reads until asked to finish.
     pub(crate) fn run(mut self) {
         let _stopped = Stopped(Arc::clone(&self.shared));
@@ -78,6 +116,7 @@ impl Reader {
         loop {
             // Before the drain: what was there when it was asked is still read.
             let finish = self.shared.finish.load(Ordering::Acquire);
+            self.take_ring();
             self.take_plan(&mut active);
             if ticked.elapsed() >= TICK {
                 self.tick(ticked.elapsed());
@@ -119,7 +158,30 @@ impl Reader {
         if active.as_ref().is_some_and(|known| Arc::ptr_eq(known, &current)) {
             return;
         }
-        let mut waiting_bytes = self.ring.waiting_bytes();
+        self.drain_what_waits();
+        let mut book = lock(&self.shared.book);
+        self.pipeline.apply(&current, &mut book, WallClock::monotonic_ns());
+        drop(book);
+        self.shared.plan_taken.store(current.version, Ordering::Release);
+        *active = Some(current);
+    }
+
+    /// Goes over to another ring when there is one, after all that the one before holds.
+    fn take_ring(&mut self) {
+        let Some(next) = lock(&self.shared.next_ring).take() else { return };
+        self.drain_what_waits();
+        self.finish();
+        if let Err(error) = self.waiter.watch(next.descriptor) {
+            tracing::error!(%error, "cannot wait for the ring, reading it by time alone");
+        }
+        let connections = Connections::new(self.table, next.attribution, self.own.clone());
+        self.source = Some(Source { ring: next.ring, connections });
+    }
+
+    /// Reads what the ring holds now, though not what is reserved and never committed.
+    fn drain_what_waits(&mut self) {
+        let waiting = |reader: &Self| reader.source.as_ref().map_or(0, |s| s.ring.waiting_bytes());
+        let mut waiting_bytes = waiting(self);
         let mut patience = BUSY_PATIENCE;
         while waiting_bytes > 0 && patience > 0 {
             let drained = self.drain();
@@ -130,25 +192,23 @@ impl Reader {
             }
         }
         self.settle();
-        let mut book = lock(&self.shared.book);
-        self.pipeline.apply(&current, &mut book, WallClock::monotonic_ns());
-        drop(book);
-        self.shared.plan_taken.store(current.version, Ordering::Release);
-        *active = Some(current);
     }
 
     fn tick(&mut self, elapsed: Duration) {
-        self.connections.tick();
+        if let Some(source) = &mut self.source {
+            source.connections.tick();
+        }
         let mut book = lock(&self.shared.book);
         self.pipeline.tick(&mut book, WallClock::monotonic_ns(), elapsed);
     }
 
     fn drain(&mut self) -> Drained {
-        if self.ring.waiting_bytes() == 0 {
-            self.shared.empty_drains.fetch_add(1, Ordering::Release);
+        let Self { source, shared, pipeline, .. } = self;
+        let waiting = source.as_mut().filter(|source| source.ring.waiting_bytes() > 0);
+        let Some(Source { ring, connections }) = waiting else {
+            shared.empty_drains.fetch_add(1, Ordering::Release);
             return Drained { records: 0, bytes: 0, end: DrainEnd::Empty };
-        }
-        let Self { ring, shared, connections, pipeline, .. } = self;
+        };
         let mut book = lock(&shared.book);
         pipeline.observe(WallClock::now().as_nanoseconds());
         let drained = ring.drain(DRAIN_BYTES, &mut |record| {
@@ -164,8 +224,9 @@ impl Reader {
 
     /// Lets go on what waited.
     fn settle(&mut self) {
-        if self.connections.are_waiting() {
-            let Self { shared, connections, pipeline, .. } = self;
+        let Self { source, shared, pipeline, .. } = self;
+        let waiting = source.as_mut().filter(|source| source.connections.are_waiting());
+        if let Some(Source { connections, .. }) = waiting {
             let mut book = lock(&shared.book);
             connections.settle(WallClock::monotonic_ns(), pipeline, &mut book);
             connections.note(&mut book);
@@ -173,12 +234,15 @@ impl Reader {
         }
     }
 
+    /// Ends the connections of the ring at hand.
     fn finish(&mut self) {
-        let Self { shared, connections, pipeline, .. } = self;
-        let mut book = lock(&shared.book);
-        connections.finish(pipeline, &mut book);
-        connections.note(&mut book);
-        pipeline.flush();
+        let Self { source, shared, pipeline, .. } = self;
+        if let Some(Source { connections, .. }) = source {
+            let mut book = lock(&shared.book);
+            connections.finish(pipeline, &mut book);
+            connections.note(&mut book);
+            pipeline.flush();
+        }
     }
 }
 

@@ -1,11 +1,11 @@
 //! Agent and forwarder in one process.
 
-use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use weir_capture_agent::{Agent, AgentConfig, Process, Selector};
-use weir_forwarder::{Forwarder, ForwarderConfig, LedgerSnapshot};
-use weir_plan::{ObjectKey, Plan};
+use weir_forwarder::{Completion, Forwarder, ForwarderConfig, LedgerSnapshot};
+use weir_plan::Plan;
 
 use super::workloads::{Active, Workloads};
 
@@ -15,7 +15,7 @@ pub(super) struct Machine {
     forwarder: Forwarder,
     workloads: Arc<Workloads>,
     plan: Plan,
-    complete: BTreeSet<ObjectKey>,
+    completion: Completion,
     active: Arc<Active>,
 }
 
@@ -49,25 +49,18 @@ impl Machine {
             ..ForwarderConfig::new(ring, attribution, cluster, version)
         })
         .context("start the forwarder")?;
-        let (plan, complete) = (Plan::default(), BTreeSet::new());
-        Ok(Self { agent, forwarder, workloads, plan, complete, active: Arc::default() })
+        let (plan, completion) = (Plan::default(), Completion::default());
+        Ok(Self { agent, forwarder, workloads, plan, completion, active: Arc::default() })
     }
 
     /// Puts a plan in force, and returns when the kernel side follows it. On an error the plan
     /// before it is in force as far as the kernel lets it.
     pub(super) fn apply(&mut self, plan: Plan) -> anyhow::Result<()> {
-        // A capture that was edited begins anew.
-        let kept: BTreeSet<_> = plan
-            .captures
-            .iter()
-            .filter(|new| self.plan.captures.contains(new))
-            .map(|capture| capture.key.clone())
-            .collect();
-        self.complete.retain(|key| kept.contains(key));
+        self.completion.follow(&self.plan, &plan);
         // First whoever is not captured any more is let go, so that what the ring holds of it
         // is read while the plan before still says whose it is.
         if self.is_active() {
-            let next = Active::of(&plan, &self.complete);
+            let next = Active(self.completion.live(&plan));
             let both = Both(Arc::clone(&self.active), Arc::new(next));
             self.agent.set_selector(Some(Arc::new(both)))?;
         }
@@ -85,44 +78,25 @@ impl Machine {
     /// Takes completed captures out of the kernel's work: with none left, its hooks are
     /// detached.
     pub(super) fn release_completed(&mut self) {
-        let limited = |capture: &&weir_plan::CapturePlan| {
-            capture.duration.is_some() || capture.budget.records.is_some()
-        };
-        if !self.plan.captures.iter().any(|capture| limited(&capture)) {
-            return;
-        }
-        let ledger = self.forwarder.ledger();
-        let planned: BTreeSet<_> = self.plan.captures.iter().map(|capture| &capture.key).collect();
-        let complete: BTreeSet<_> = ledger
-            .captures
-            .into_iter()
-            .filter(|capture| capture.counts.complete && planned.contains(&capture.key))
-            .map(|capture| capture.key)
-            .collect();
-        for key in complete.difference(&self.complete) {
-            tracing::info!(capture = %key, "the capture is complete");
-        }
-        if complete != self.complete {
-            self.complete = complete;
-            if let Err(error) = self.follow() {
-                tracing::error!("{error:#}");
-            }
+        let changed = self.completion.update(&self.plan, || self.forwarder.ledger());
+        if changed && let Err(error) = self.follow() {
+            tracing::error!("{error:#}");
         }
     }
 
     /// Makes attribution and kernel side follow the plan.
     fn follow(&mut self) -> anyhow::Result<()> {
-        let active = Arc::new(Active::of(&self.plan, &self.complete));
+        let active = Arc::new(Active(self.completion.live(&self.plan)));
         self.workloads.set(Arc::clone(&active));
         self.active = Arc::clone(&active);
-        let selector = (!active.is_empty()).then_some(active as Arc<dyn Selector>);
+        let selector = (!active.0.is_empty()).then_some(active as Arc<dyn Selector>);
         self.agent.set_selector(selector)?;
         Ok(())
     }
 
     /// True when some capture lives.
     pub(super) fn is_active(&self) -> bool {
-        !self.active.is_empty()
+        !self.active.0.is_empty()
     }
 
     /// The processes that are captured now.

@@ -1,43 +1,24 @@
 //! Which local process belongs to which capture.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::HashMap,
     sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
 use weir_capture_agent::Process;
-use weir_forwarder::{Attribution, Workload};
-use weir_plan::{ObjectKey, Plan, Selector};
+use weir_forwarder::{Attribution, LiveCaptures, Workload};
+use weir_plan::ObjectKey;
 
 /// Workloads that are remembered. Past it they are made again, which costs an allocation.
 const REMEMBERED: usize = 4096;
 
-/// The captures of a plan that are neither suspended nor complete.
+/// Selects the processes of the captures that live.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(super) struct Active(Vec<(ObjectKey, Selector)>);
-
-impl Active {
-    pub(super) fn of(plan: &Plan, complete: &BTreeSet<ObjectKey>) -> Self {
-        let live = |capture: &&weir_plan::CapturePlan| {
-            !capture.suspended && !complete.contains(&capture.key)
-        };
-        let captures = plan.captures.iter().filter(live);
-        Self(captures.map(|capture| (capture.key.clone(), capture.selector.clone())).collect())
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    fn matching(&self, labels: &BTreeMap<String, String>) -> Vec<ObjectKey> {
-        let matching = self.0.iter().filter(|(_, selector)| selector.matches(labels));
-        matching.map(|(key, _)| key.clone()).collect()
-    }
-}
+pub(super) struct Active(pub(super) LiveCaptures);
 
 impl weir_capture_agent::Selector for Active {
     fn selects(&self, process: &Process) -> bool {
-        self.0.iter().any(|(_, selector)| selector.matches(&process.labels))
+        self.0.selects(&process.labels)
     }
 }
 
@@ -81,7 +62,7 @@ impl Attribution for Workloads {
             known.clear();
         }
         let active = Arc::clone(&self.active.read().unwrap_or_else(PoisonError::into_inner));
-        let workload = workload(&process, active.matching(&process.labels)).map(Arc::new);
+        let workload = workload(&process, active.0.matching(&process.labels)).map(Arc::new);
         known.insert(tgid, (process, workload.clone()));
         workload
     }

@@ -71,10 +71,11 @@ mod tests {
     const ONLY: [(&str, &[&str]); 5] = [
         ("aya", &["weir-capture-agent"]),
         ("aya-*", &["weir-capture-agent", "weir-capture-ebpf"]),
-        ("kube", &["weir-api", "weir-operator"]),
+        // The forwarder's daemon watches its plan and its node's pods, in one module.
+        ("kube", &["weir-api", "weir-forwarder", "weir-operator"]),
         ("kube-*", &["weir-api", "weir-operator"]),
-        // Types only: label selectors and quantities.
-        ("k8s-openapi", &["weir-api", "weir-operator", "weir-plan"]),
+        // Types only: label selectors and quantities; the forwarder watches pods.
+        ("k8s-openapi", &["weir-api", "weir-forwarder", "weir-operator", "weir-plan"]),
     ];
 
     /// What a pure crate may not depend on; `kube` in `weir-api` is derive and types.

@@ -51,6 +51,8 @@ pub struct Hello {
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Targets {
+    /// Number of this list; the agent says which it follows.
+    pub revision: u64,
     /// Uids of pods. Without any, every hook is detached.
     pub pods: BTreeSet<String>,
 }
@@ -87,6 +89,8 @@ pub struct Container {
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Kernel {
+    /// [`Targets::revision`] that it follows; 0 before the first of a connection.
+    pub revision: u64,
     /// Hooks are attached.
     pub attached: bool,
     /// Why they could not be attached or detached as asked.
@@ -182,7 +186,7 @@ mod tests {
     #[test]
     fn a_message_that_no_packet_takes_is_refused() {
         let pods = (0..10_000).map(|number| format!("{number:036}")).collect();
-        let error = encode(&FromForwarder::Targets(Targets { pods })).unwrap_err();
+        let error = encode(&FromForwarder::Targets(Targets { revision: 1, pods })).unwrap_err();
         assert!(matches!(error, MessageError::TooLong { .. }), "{error}");
     }
 
@@ -218,7 +222,7 @@ mod tests {
         fn a_damaged_message_is_refused_or_another_message(
             pod in "[a-z0-9-]{1,36}", at in any::<prop::sample::Index>(), byte in any::<u8>(),
         ) {
-            let message = FromForwarder::Targets(Targets { pods: [pod].into() });
+            let message = FromForwarder::Targets(Targets { revision: 1, pods: [pod].into() });
             let mut bytes = encode(&message).unwrap();
             let at = at.index(bytes.len());
             let same = bytes[at] == byte;

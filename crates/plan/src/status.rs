@@ -39,6 +39,8 @@ pub struct AgentStatus {
     pub hooks_attached: bool,
     /// What this kernel can do, by the names that `weir doctor` gives.
     pub kernel: BTreeMap<String, String>,
+    /// Bytes of a ring that nobody read, since a forwarder before this one went away.
+    pub abandoned_bytes: u64,
     /// Why the agent captures nothing although it should.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,

@@ -16,15 +16,27 @@ use hyper_util::client::legacy::connect::{
 use tower_service::Service;
 use weir_plan::Endpoint;
 
-/// Addresses of all exporters' endpoints, as the connections' name look-ups gave them.
+/// Addresses of all exporters' endpoints, as the connections' name look-ups gave them, and of
+/// this pod.
 #[derive(Clone, Debug, Default)]
-pub struct OwnEndpoints(Arc<RwLock<HashSet<(IpAddr, u16)>>>);
+pub struct OwnEndpoints {
+    endpoints: Arc<RwLock<HashSet<(IpAddr, u16)>>>,
+    address: Option<IpAddr>,
+}
 
 impl OwnEndpoints {
-    /// True when an exporter sends to this server.
+    /// Of a pod with this address: a receiver that is captured has connections with it, too,
+    /// whatever the port.
+    pub fn of(address: Option<IpAddr>) -> Self {
+        let address = address.map(|address| address.to_canonical());
+        Self { address, ..Self::default() }
+    }
+
+    /// True when an exporter sends to this server, or the address is our own.
     pub fn contains(&self, address: IpAddr, port: u16) -> bool {
-        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        known.contains(&(address.to_canonical(), port))
+        let address = address.to_canonical();
+        let known = self.endpoints.read().unwrap_or_else(PoisonError::into_inner);
+        self.address == Some(address) || known.contains(&(address, port))
     }
 
     /// A connector that notes every address before it connects to it.
@@ -43,7 +55,7 @@ impl OwnEndpoints {
     }
 
     fn note(&self, address: IpAddr, port: u16) {
-        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.endpoints.write().unwrap_or_else(PoisonError::into_inner);
         known.insert((address.to_canonical(), port));
     }
 }

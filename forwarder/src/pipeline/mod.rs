@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// The plan as the reader carries it out.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Active {
     /// Grows with each plan.
     pub(crate) version: u64,

@@ -139,7 +139,8 @@ fn odd_sizes_are_refused() {
 #[test]
 fn a_waker_ends_the_wait() {
     let kernel = SimulatedRing::new(BYTES, 0);
-    let waiter = Waiter::new(kernel.fd().try_clone_to_owned().unwrap()).unwrap();
+    let mut waiter = Waiter::new().unwrap();
+    waiter.watch(kernel.fd().try_clone_to_owned().unwrap()).unwrap();
     assert!(!waiter.wait(Duration::ZERO).unwrap());
     waiter.waker().wake();
     assert!(waiter.wait(Duration::from_mins(1)).unwrap());

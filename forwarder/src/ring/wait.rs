@@ -27,7 +27,7 @@ const ASKED: u64 = 1;
 pub struct Waiter {
     epoll: OwnedFd,
     /// Kept open: the epoll set forgets a descriptor that is closed.
-    _ring: OwnedFd,
+    ring: Option<OwnedFd>,
     asked: Arc<OwnedFd>,
 }
 
@@ -36,27 +36,41 @@ pub struct Waiter {
 pub struct Waker(Arc<OwnedFd>);
 
 impl Waiter {
-    /// A waiter for the ring. A descriptor that cannot be waited on (an ordinary
-    /// file in tests) is read by the time limit alone.
+    /// A waiter without a ring.
     ///
     /// # Errors
     ///
     /// [`RingError::Wait`] when descriptors are short.
-    pub fn new(ring: OwnedFd) -> Result<Self, RingError> {
-        Self::open(ring).map_err(|errno| RingError::Wait(errno.into()))
+    pub fn new() -> Result<Self, RingError> {
+        Self::open().map_err(|errno| RingError::Wait(errno.into()))
     }
 
-    fn open(descriptor: OwnedFd) -> Result<Self, Errno> {
+    fn open() -> Result<Self, Errno> {
         let asked = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        let ring = epoll::EventData::new_u64(RING);
-        match epoll::add(&epoll, &descriptor, ring, epoll::EventFlags::IN | epoll::EventFlags::ET) {
-            Ok(()) | Err(Errno::PERM) => {}
-            Err(errno) => return Err(errno),
-        }
         let data = epoll::EventData::new_u64(ASKED);
         epoll::add(&epoll, &asked, data, epoll::EventFlags::IN | epoll::EventFlags::ET)?;
-        Ok(Self { epoll, _ring: descriptor, asked: Arc::new(asked) })
+        Ok(Self { epoll, ring: None, asked: Arc::new(asked) })
+    }
+
+    /// Waits for this ring from now on, in place of the one before. A descriptor that cannot be
+    /// waited on (an ordinary file in tests) is read by the time limit alone.
+    ///
+    /// # Errors
+    ///
+    /// [`RingError::Wait`] when the kernel refuses it; then it is read by the time limit alone.
+    pub fn watch(&mut self, ring: OwnedFd) -> Result<(), RingError> {
+        if let Some(before) = self.ring.take() {
+            // The mapping may keep it alive, so closing alone would not do. It fails for a ring
+            // that was never added.
+            epoll::delete(&self.epoll, &before).ok();
+        }
+        let ring = self.ring.insert(ring);
+        let data = epoll::EventData::new_u64(RING);
+        match epoll::add(&self.epoll, &*ring, data, epoll::EventFlags::IN | epoll::EventFlags::ET) {
+            Ok(()) | Err(Errno::PERM) => Ok(()),
+            Err(errno) => Err(RingError::Wait(errno.into())),
+        }
     }
 
     /// What other threads wake this waiter with.

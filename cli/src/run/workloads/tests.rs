@@ -1,7 +1,12 @@
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicU32, Ordering},
+};
 
 use serde_json::{Value, json};
 use weir_capture_agent::Selector as _;
+use weir_forwarder::Completion;
+use weir_plan::Plan;
 
 use super::*;
 
@@ -22,7 +27,7 @@ fn plan(captures: &[(&str, &str)]) -> Plan {
 }
 
 fn active(captures: &[(&str, &str)]) -> Arc<Active> {
-    Arc::new(Active::of(&plan(captures), &BTreeSet::new()))
+    Arc::new(Active(Completion::default().live(&plan(captures))))
 }
 
 fn process(pid: u32, exe: &str) -> Arc<Process> {
@@ -58,10 +63,9 @@ fn what_nobody_selects_or_knows_has_no_workload() {
 }
 
 #[test]
-fn a_suspended_and_a_complete_capture_select_nothing() {
-    let plan = plan(&[("asleep", "rocket"), ("done", "rocket")]);
-    let active = Active::of(&plan, &BTreeSet::from([key("done")]));
-    assert!(active.is_empty());
+fn a_suspended_capture_selects_nothing() {
+    let active = active(&[("asleep", "rocket")]);
+    assert!(active.0.is_empty());
     assert!(!active.selects(&process(1, "rocket")));
 }
 

@@ -1,0 +1,142 @@
+//! The time with one agent: its ring's processes, and what it says of the kernel side.
+
+use std::{
+    collections::{BTreeSet, HashMap, VecDeque},
+    os::fd::{AsFd, BorrowedFd},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use weir_link::{
+    Connection, FromAgent, FromForwarder, Hello, Kernel, LinkError, ProcessNews, Targets,
+};
+
+use super::directory::Directory;
+use crate::{Attribution, Workload};
+
+/// Ended processes that are remembered, since records of them may still wait to be read.
+const REMEMBERED: usize = 4096;
+
+/// Pids and pods of one ring. The agent tells of a process before the kernel side captures it;
+/// so whoever misses one reads what waits on the link, and then knows it or it is not there.
+#[derive(Debug)]
+pub(super) struct Session {
+    connection: Connection,
+    directory: Arc<Directory>,
+    heard: Mutex<Heard>,
+}
+
+#[derive(Debug, Default)]
+struct Heard {
+    /// Uid of the pod by process.
+    processes: HashMap<u32, Arc<str>>,
+    /// Processes that ended, the oldest first.
+    ended: VecDeque<u32>,
+    kernel: Kernel,
+    /// The link is of no use any more.
+    broken: Option<String>,
+}
+
+impl Session {
+    pub(super) fn new(connection: Connection, directory: Arc<Directory>) -> Self {
+        Self { connection, directory, heard: Mutex::default() }
+    }
+
+    fn heard(&self) -> MutexGuard<'_, Heard> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes every message that waits.
+    ///
+    /// # Errors
+    ///
+    /// Why the link is of no use any more, each time from then on.
+    pub(super) fn pump(&self) -> Result<Kernel, String> {
+        let mut heard = self.heard();
+        while heard.broken.is_none() {
+            match self.connection.receive::<FromAgent>() {
+                Ok(Some(packet)) => heard.take(packet.message),
+                Ok(None) => break,
+                Err(error) => heard.broken = Some(error.to_string()),
+            }
+        }
+        heard.broken.clone().map_or_else(|| Ok(heard.kernel.clone()), Err)
+    }
+
+    /// Says what to capture from now on.
+    ///
+    /// # Errors
+    ///
+    /// The link is of no use any more, and closed.
+    pub(super) fn capture(&self, revision: u64, pods: BTreeSet<String>) -> Result<(), LinkError> {
+        self.heard().forget_others(&pods);
+        let sent = self.connection.send(&FromForwarder::Targets(Targets { revision, pods }), &[]);
+        if sent.is_err() {
+            self.connection.close();
+        }
+        sent
+    }
+}
+
+impl AsFd for Session {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.connection.as_fd()
+    }
+}
+
+impl Attribution for Session {
+    fn workload(&self, tgid: u32, _cgroup_id: u64) -> Option<Arc<Workload>> {
+        let known = || self.heard().processes.get(&tgid).cloned();
+        let uid = known().or_else(|| {
+            // A broken link ends the session elsewhere.
+            self.pump().ok();
+            known()
+        })?;
+        self.directory.workload(&uid)
+    }
+}
+
+impl Heard {
+    fn take(&mut self, message: FromAgent) {
+        match message {
+            FromAgent::Processes(news) => news.into_iter().for_each(|news| self.note(news)),
+            FromAgent::Kernel(kernel) => self.kernel = kernel,
+            FromAgent::Hello(Hello { .. }) => {
+                self.broken = Some("the agent said hello twice".to_owned());
+            }
+        }
+    }
+
+    fn note(&mut self, news: ProcessNews) {
+        match news {
+            ProcessNews::Captured { pid, container } => {
+                self.ended.retain(|ended| *ended != pid);
+                self.processes.insert(pid, container.pod_uid.into());
+            }
+            ProcessNews::Ended { pid } => self.end(pid),
+        }
+    }
+
+    fn end(&mut self, pid: u32) {
+        if !self.processes.contains_key(&pid) || self.ended.contains(&pid) {
+            return;
+        }
+        self.ended.push_back(pid);
+        if self.ended.len() > REMEMBERED
+            && let Some(oldest) = self.ended.pop_front()
+        {
+            self.processes.remove(&oldest);
+        }
+    }
+
+    /// Of processes whose pods are not captured any more no end is told.
+    fn forget_others(&mut self, pods: &BTreeSet<String>) {
+        let others = self.processes.iter().filter(|(_, uid)| !pods.contains(&***uid));
+        let others: Vec<_> = others.map(|(pid, _)| *pid).collect();
+        for pid in others {
+            self.end(pid);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

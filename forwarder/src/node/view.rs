@@ -1,0 +1,253 @@
+//! What the node tells of itself on the admin address.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use jiff::Timestamp;
+use weir_abi::{Loss, LossCounter};
+use weir_link::{Hello, Kernel};
+use weir_plan::{
+    NodeStatus, ObjectKey, PlanDocument,
+    status::{NodeCapture, NodeExporter, NodeQueue, NodeRecords},
+};
+
+use super::directory::Directory;
+use crate::{
+    LedgerSnapshot,
+    admin::Pages,
+    ledger::{CaptureSnapshot, ExporterSnapshot},
+    queue::ShedReason,
+};
+
+type Losses = [LossCounter; Loss::COUNT as usize];
+
+/// Shared between the node's task and the admin address.
+#[derive(Debug)]
+pub(super) struct View {
+    directory: Arc<Directory>,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// What does not change.
+    base: NodeStatus,
+    pods_known: bool,
+    plan: Option<Arc<PlanDocument>>,
+    /// Revision of the last plan that the kernel side followed.
+    in_force: Option<String>,
+    agent: Option<Hello>,
+    agent_error: Option<String>,
+    kernel: Kernel,
+    /// The agent's counters when it was heard last.
+    heard: Option<Losses>,
+    /// Lost since our start.
+    losses: Losses,
+    /// Records of each capture when they last grew, and when that was.
+    grew: BTreeMap<ObjectKey, (u64, Timestamp)>,
+}
+
+impl View {
+    pub(super) fn new(directory: Arc<Directory>, node: String, version: String) -> Self {
+        let started = Some(Timestamp::now());
+        let base = NodeStatus { node, version, started, ..NodeStatus::default() };
+        Self { directory, inner: Mutex::new(Inner { base, ..Inner::default() }) }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn pods_are_known(&self) {
+        self.inner().pods_known = true;
+    }
+
+    /// A plan that is being put in force.
+    pub(super) fn plan(&self, plan: &Arc<PlanDocument>) {
+        self.inner().plan = Some(Arc::clone(plan));
+    }
+
+    /// True for the last plan.
+    pub(super) fn has_plan(&self, revision: &str) -> bool {
+        self.inner().plan.as_ref().is_some_and(|plan| plan.revision() == revision)
+    }
+
+    /// The kernel side follows this plan.
+    pub(super) fn in_force(&self, revision: &str) {
+        let mut inner = self.inner();
+        if inner.plan.is_some() && inner.in_force.as_deref() != Some(revision) {
+            inner.in_force = Some(revision.to_owned());
+        }
+    }
+
+    pub(super) fn agent_is_here(&self, hello: &Hello) {
+        let mut inner = self.inner();
+        inner.agent = Some(hello.clone());
+        inner.agent_error = None;
+    }
+
+    pub(super) fn agent_is_gone(&self, why: &str) {
+        let mut inner = self.inner();
+        inner.agent = None;
+        inner.agent_error = Some(why.to_owned());
+        inner.kernel.attached = false;
+    }
+
+    pub(super) fn kernel(&self, kernel: Kernel) {
+        let mut inner = self.inner();
+        let now = kernel.loss_counters();
+        // What an agent lost before our time is not ours.
+        let before = inner.heard.replace(now).unwrap_or(now);
+        add_growth(&mut inner.losses, &before, &now);
+        inner.kernel = kernel;
+    }
+
+    /// What the kernel side lost since our start, whatever agents there were.
+    pub(super) fn losses(&self) -> Losses {
+        self.inner().losses
+    }
+
+    /// Notes which captures have new records. Called every second, so that the time of the
+    /// last record is that exact.
+    pub(super) fn note_growth(&self, ledger: &LedgerSnapshot) {
+        let mut inner = self.inner();
+        inner.note_growth(ledger);
+    }
+}
+
+/// The same agent goes on counting where it was; a new one begins at zero.
+fn add_growth(sums: &mut Losses, before: &Losses, now: &Losses) {
+    let parts = |counter: &LossCounter| [counter.records, counter.bytes, counter.exchanges];
+    let restarted = before.iter().zip(now).any(|(before, now)| {
+        parts(before).into_iter().zip(parts(now)).any(|(before, now)| now < before)
+    });
+    for ((sum, before), now) in sums.iter_mut().zip(before).zip(now) {
+        let before = if restarted { &LossCounter::default() } else { before };
+        sum.records += now.records - before.records;
+        sum.bytes += now.bytes - before.bytes;
+        sum.exchanges += now.exchanges - before.exchanges;
+    }
+}
+
+impl Inner {
+    fn note_growth(&mut self, ledger: &LedgerSnapshot) {
+        for capture in &ledger.captures {
+            let kept = capture.counts.kept();
+            let known = self.grew.get(&capture.key).map_or(0, |(records, _)| *records);
+            if kept > known {
+                self.grew.insert(capture.key.clone(), (kept, Timestamp::now()));
+            }
+        }
+    }
+}
+
+impl Pages for View {
+    fn status(&self, ledger: &LedgerSnapshot) -> NodeStatus {
+        let matched = self.directory.matched();
+        let mut inner = self.inner();
+        inner.note_growth(ledger);
+        let Inner { base, plan, in_force, agent, agent_error, kernel, grew, .. } = &*inner;
+        let mut status = base.clone();
+        status.agent.connected = agent.is_some();
+        status.agent.hooks_attached = kernel.attached;
+        status.agent.abandoned_bytes = kernel.abandoned_bytes;
+        status.agent.error = agent_error.clone().or_else(|| kernel.error.clone());
+        if let Some(Hello { hook, kernel, .. }) = agent {
+            status.agent.kernel.insert("hook".to_owned(), hook.clone());
+            status.agent.kernel.insert("release".to_owned(), kernel.clone());
+        }
+        let Some(plan) = plan else { return status };
+        status.plan_revision.clone_from(in_force);
+        status.captures = plan
+            .plan()
+            .captures
+            .iter()
+            .map(|capture| {
+                let key = &capture.key;
+                let counted = ledger.captures.iter().find(|counted| counted.key == *key);
+                NodeCapture {
+                    key: key.clone(),
+                    matched_pods: matched.get(key).copied().unwrap_or(0),
+                    records: counted.map(records).unwrap_or_default(),
+                    last_record_time: grew.get(key).map(|(_, time)| *time),
+                    ..NodeCapture::default()
+                }
+            })
+            .collect();
+        status.exporters = plan
+            .plan()
+            .exporters
+            .iter()
+            .map(|exporter| {
+                let key = &exporter.key;
+                let counted = ledger.exporters.iter().find(|counted| counted.key == *key);
+                NodeExporter {
+                    transport: Some(exporter.transport),
+                    ..counted.map_or_else(
+                        || NodeExporter { key: key.clone(), ..NodeExporter::default() },
+                        delivery,
+                    )
+                }
+            })
+            .collect();
+        status
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        let inner = self.inner();
+        if !inner.pods_known {
+            return Err("the pods of this node are not known yet".to_owned());
+        }
+        if inner.agent.is_none() {
+            let why = inner.agent_error.as_deref().unwrap_or("not connected yet");
+            return Err(format!("no capture agent: {why}"));
+        }
+        inner.plan.as_ref().map(|_| ()).ok_or_else(|| "no plan yet".to_owned())
+    }
+}
+
+/// Counted once for each exporter of the capture, so that they add up with several, too.
+fn records(capture: &CaptureSnapshot) -> NodeRecords {
+    let counts = &capture.counts;
+    let undecodable = counts.decoded.lost_exchanges_total() + counts.decoded.responses_only;
+    let mut records = NodeRecords {
+        sampled: counts.sampled,
+        shed: counts.over_budget,
+        undecodable,
+        seen: counts.sampled + counts.over_budget + undecodable,
+        ..NodeRecords::default()
+    };
+    for (_, at) in &capture.exporters {
+        records.seen += at.seen;
+        records.exported += at.exported;
+        records.filtered += at.filtered;
+        records.shed += at.shed_total() + at.refused_total();
+        records.queued += at.queued + at.in_flight;
+    }
+    records.dropped = records.shed + records.undecodable;
+    records
+}
+
+fn delivery(exporter: &ExporterSnapshot) -> NodeExporter {
+    let (counts, health) = (&exporter.counts, &exporter.health);
+    let time = |ns: u64| Timestamp::from_nanosecond(i128::from(ns)).ok();
+    let tried = health.last_delivery_ns.is_some() || health.last_error.is_some();
+    NodeExporter {
+        key: exporter.key.clone(),
+        transport: None,
+        reachable: tried.then_some(health.last_error.is_none()),
+        delivered: counts.exported,
+        queue: NodeQueue {
+            records: counts.queued + counts.in_flight,
+            bytes: exporter.queued_bytes,
+            dropped: counts.shed.get(&ShedReason::QueueFull).copied().unwrap_or(0),
+        },
+        last_delivery: health.last_delivery_ns.and_then(time),
+        last_error: health.last_error.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
