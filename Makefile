@@ -91,6 +91,13 @@ cluster-down: ## End exactly what `make cluster` started
 	@as_root=$$(hack/as-root.sh)
 	$$as_root e2e/cluster/cluster.sh down
 
+.PHONY: e2e
+e2e: ## Weir in a real Kubernetes cluster, installed by helm (root)
+	@hack/setup.sh test
+	hack/setup.sh cluster
+	cargo build --locked -p weir-capture-agent -p weir-forwarder -p weir-operator
+	hack/test-cluster.sh
+
 .PHONY: fuzz
 fuzz: ## Fuzz every target for S seconds each, 10 unless told (make fuzz S=600)
 	@hack/fuzz.sh -max_total_time=$(S)

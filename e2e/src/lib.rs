@@ -7,6 +7,7 @@
 
 pub mod artifacts;
 pub mod capture;
+pub mod cluster;
 pub mod http;
 pub mod ledger;
 pub mod load;

@@ -22,7 +22,15 @@ pub struct Log {
 ///
 /// When the file cannot be read or a line is not OTLP/JSON.
 pub fn read(path: &Path) -> Result<Vec<Log>> {
-    let text = fs::read_to_string(path).context("read the collector's output")?;
+    parse(&fs::read_to_string(path).context("read the collector's output")?)
+}
+
+/// All log records of such a text.
+///
+/// # Errors
+///
+/// When a line is not OTLP/JSON.
+pub fn parse(text: &str) -> Result<Vec<Log>> {
     let mut logs = Vec::new();
     for line in text.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
         let request: Value = serde_json::from_str(line).context("parse a line")?;

@@ -1,0 +1,51 @@
+#!/bin/sh
+# Weir in a real Kubernetes cluster (root): brings a native one up, installs Weir as it was built
+# last with the real helm, runs the tests, uninstalls and takes the cluster down.
+#
+#   hack/test-cluster.sh          all of that
+#   hack/test-cluster.sh install  only brings it up and installs; prints how to reach it
+#   hack/test-cluster.sh bench    the same and the time from `kubectl apply` to the first record
+#
+# With $KUBECONFIG set, that cluster is used and left as it was; it needs the images of
+# e2e/cluster/images.sh, and its node has to be this machine.
+set -eu
+. "$(dirname "$0")/lib.sh"
+cd "$(root_of_repository)"
+action=${1:-all}
+case $action in all | install | bench) ;; *) fail "usage: hack/test-cluster.sh [install|bench]" ;; esac
+
+helm=$(hack/helm.sh)
+kube=$(e2e/cluster/kube/build.sh)
+ours=
+if [ -z "${KUBECONFIG:-}" ]; then
+    ours=1
+    KUBECONFIG=$(e2e/cluster/cluster.sh up)
+    images=$(mktemp -d)
+    trap 'rm -rf "$images"' EXIT
+    e2e/cluster/images.sh "$images"
+    e2e/cluster/cluster.sh load "$images"/*.tar
+    rm -rf "$images"
+fi
+export KUBECONFIG
+KUBECTL="$kube kubectl"
+HELM=$helm
+export KUBECTL HELM
+
+$helm upgrade --install weir-crds charts/weir-crds -n weir-system --create-namespace --wait >/dev/null
+$helm upgrade --install weir charts/weir -n weir-system -f e2e/manifests/values.yaml --wait \
+    --timeout 120s >/dev/null
+case $action in
+install)
+    echo "export KUBECONFIG=$KUBECONFIG KUBECTL='$KUBECTL' HELM=$HELM"
+    exit 0
+    ;;
+bench)
+    python3 bench/first_record.py
+    ;;
+all)
+    # One after the other: they kill parts of the same installation.
+    cargo test --locked -p weir-e2e --test cluster -- --ignored --test-threads=1
+    cargo test --locked -p weir-e2e --test cluster_uninstall -- --ignored
+    ;;
+esac
+[ -z "$ours" ] || e2e/cluster/cluster.sh down
