@@ -27,8 +27,7 @@ const RUN: &str = "/run/weir";
 const TOKENS: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /// What the agent needs, each by its name (docs/capture-requirements.md).
-const AGENT_CAPABILITIES: [&str; 6] =
-    ["BPF", "PERFMON", "NET_ADMIN", "SYS_ADMIN", "SYS_PTRACE", "SYS_RESOURCE"];
+const AGENT_CAPABILITIES: [&str; 3] = ["BPF", "PERFMON", "SYS_PTRACE"];
 
 /// The DaemonSet, for server-side apply.
 pub(crate) fn daemon_set(
@@ -124,8 +123,6 @@ fn agent(config: &NodeConfig) -> Value {
         },
         "volumeMounts": [
             {"name": "run", "mountPath": RUN},
-            {"name": "tracing", "mountPath": "/sys/kernel/tracing", "readOnly": true},
-            {"name": "cgroup", "mountPath": "/sys/fs/cgroup", "readOnly": true},
         ],
     });
     with_resources(&mut container, &config.capture_agent.resources);
@@ -186,12 +183,9 @@ fn volumes(config: &NodeConfig) -> Value {
             json!({"name": "state", "hostPath": {"path": path, "type": "Directory"}})
         }
     };
-    let host = |name: &str, path: &str| json!({"name": name, "hostPath": {"path": path, "type": "Directory"}});
     json!([
         {"name": "run", "emptyDir": {}},
         state,
-        host("tracing", "/sys/kernel/tracing"),
-        host("cgroup", "/sys/fs/cgroup"),
         {"name": "token", "projected": {"sources": [
             {"serviceAccountToken": {"path": "token", "expirationSeconds": 3607}},
             {"configMap": {

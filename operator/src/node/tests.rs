@@ -27,7 +27,6 @@ fn the_forwarder_has_no_rights_and_the_agent_no_token() {
         container.volume_mounts.iter().flatten().any(|mount| mount.name == name)
     };
     assert!(mounts(&forwarder, "token") && !mounts(&agent, "token"));
-    assert!(!mounts(&forwarder, "tracing") && !mounts(&forwarder, "cgroup"));
     for container in [&agent, &forwarder] {
         let security = container.security_context.clone().unwrap();
         assert_eq!(security.privileged, None);
@@ -35,6 +34,8 @@ fn the_forwarder_has_no_rights_and_the_agent_no_token() {
         assert_eq!(security.read_only_root_filesystem, Some(true));
         assert_eq!(security.capabilities.unwrap().drop.unwrap(), ["ALL"]);
     }
+    let added = agent.security_context.unwrap().capabilities.unwrap().add.unwrap();
+    assert_eq!(added, ["BPF", "PERFMON", "SYS_PTRACE"]);
     let security = forwarder.security_context.unwrap();
     assert_eq!((security.run_as_non_root, security.run_as_user), (Some(true), Some(65532)));
     assert!(security.capabilities.unwrap().add.is_none());
@@ -42,19 +43,14 @@ fn the_forwarder_has_no_rights_and_the_agent_no_token() {
 }
 
 #[test]
-fn every_host_path_of_the_agent_is_read_only() {
-    let pod = pod(&applied("image: weir-node:1"));
-    let host: Vec<&str> = pod
-        .volumes
-        .iter()
-        .flatten()
-        .filter(|volume| volume.host_path.is_some())
-        .map(|volume| volume.name.as_str())
-        .collect();
-    assert_eq!(host, ["tracing", "cgroup"]);
-    for mount in container(&pod, "capture-agent").volume_mounts.unwrap() {
-        assert!(!host.contains(&mount.name.as_str()) || mount.read_only == Some(true));
-    }
+fn nothing_of_the_host_is_mounted_unless_the_state_lies_there() {
+    let host = |settings: &str| -> Vec<String> {
+        let volumes = pod(&applied(settings)).volumes.unwrap();
+        let host = volumes.into_iter().filter(|volume| volume.host_path.is_some());
+        host.map(|volume| volume.name).collect()
+    };
+    assert_eq!(host("image: weir-node:1"), [""; 0]);
+    assert_eq!(host("{image: i, state: {hostPath: {path: /var/lib/weir}}}"), ["state"]);
 }
 
 #[test]
