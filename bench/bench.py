@@ -18,7 +18,8 @@ import report
 from machine import cpu_ns, memory_kib, placed, wait_until_idle
 from rig import BODIES, Collector, Nginx, Weir, build_micro
 
-CONNECTIONS = 16
+# Connections of wrk at a fixed rate, see pace.lua, and as fast as it goes.
+PACED, FAST = 64, 16
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -47,14 +48,14 @@ class Bench:
         return Weir(self.folder, self.options.weir, self.nginx.port, port, transport, hook)
 
     def one_run(self, path, captured):
-        """One wrk run; CPU in microseconds per request."""
+        """CPU in microseconds per request at a fixed rate, then wrk as fast as it goes."""
         if not captured:
-            return self._wrk(path)
+            return {**self._paced(path), "fast": self._wrk(path, FAST)}
         with self.weir() as weir:
-            load.wrk(1, self.nginx.port, path, 1, CONNECTIONS)  # connections and buffers are made
+            load.wrk(1, self.nginx.port, path, 1, PACED)  # connections and buffers are made
             wait_until_idle(weir.pid)
             before, counted = weir.cpu(), weir.ledger()
-            run = self._wrk(path)
+            run = self._paced(path)
             wait_until_idle(weir.pid)
             run["threads"] = {
                 name: (used - before.get(name, 0)) / run["requests"] / 1e3
@@ -62,14 +63,19 @@ class Bench:
             }
             after = weir.ledger()
             run.update({key: after[key] - counted[key] for key in after})
-        run["weir_us"] = sum(run["threads"].values())
-        # By pair and not by request: with losses the two differ.
-        run["weir_us_per_pair"] = run["weir_us"] * run["requests"] / max(run["exported"], 1)
+            run["weir_us"] = sum(run["threads"].values())
+            run["fast"] = self._wrk(path, FAST)
+            wait_until_idle(weir.pid)
+            last = weir.ledger()
+            run["fast"].update({key: last[key] - after[key] for key in last})
         return run
 
-    def _wrk(self, path):
+    def _paced(self, path):
+        return self._wrk(path, PACED, load.PACE)
+
+    def _wrk(self, path, connections, script=None):
         before = cpu_ns(self.nginx.worker)
-        run = load.wrk(1, self.nginx.port, path, self.seconds, CONNECTIONS)
+        run = load.wrk(1, self.nginx.port, path, self.seconds, connections, script)
         run["server_us"] = (cpu_ns(self.nginx.worker) - before) / run["requests"] / 1e3
         return run
 
@@ -87,27 +93,28 @@ class Bench:
         def median(rows, key):
             return statistics.median(row[key] for row in rows)
 
-        def ratio(key):
-            return statistics.median(c[key] / p[key] for c, p in zip(captured, plain))
-
-        server = median(plain, "server_us")
-        names = {name for row in captured for name in row["threads"]}
+        pairs = list(zip(captured, plain))
+        fast = [row["fast"] for row in captured]
+        # wrk does not count what is under way on its connections when it stops.
+        accounted = [(row, PACED) for row in captured] + [(row, FAST) for row in fast]
         return {
             "body": body,
-            "server_us": server,
-            "server_growth": ratio("server_us") - 1,
-            "throughput": ratio("per_second"),
-            "p50": ratio("p50_ms"),
-            "weir_us": median(captured, "weir_us_per_pair"),
-            "weir_share": median(captured, "weir_us_per_pair") / server,
+            "rate": statistics.median(row["per_second"] for row in plain),
+            "server_us": median(plain, "server_us"),
+            "server_fast_us": statistics.median(row["fast"]["server_us"] for row in plain),
+            "server_more_us": statistics.median(c["server_us"] - p["server_us"] for c, p in pairs),
+            "server_growth": statistics.median(c["server_us"] / p["server_us"] - 1 for c, p in pairs),
+            "weir_us": median(captured, "weir_us"),
+            "throughput": statistics.median(c["fast"]["per_second"] / p["fast"]["per_second"] for c, p in pairs),
+            "p50": statistics.median(c["fast"]["p50_ms"] / p["fast"]["p50_ms"] for c, p in pairs),
             "complete": statistics.median(min(row["exported"] / row["requests"], 1) for row in captured),
-            # wrk does not count what is under way on its connections when it stops.
+            "fast_complete": statistics.median(min(row["pairs"] / row["requests"], 1) for row in fast),
             "accounted": all(
-                0 <= row["pairs"] + row["lost"] - row["requests"] <= CONNECTIONS for row in captured
+                0 <= row["pairs"] + row["lost"] - row["requests"] <= open_ for row, open_ in accounted
             ),
             "threads": {
-                name: statistics.median(row["threads"].get(name, 0) for row in captured)
-                for name in names
+                name: median([row["threads"] for row in captured], name)
+                for name in captured[0]["threads"]
             },
         }
 

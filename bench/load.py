@@ -1,5 +1,6 @@
 """Clients: wrk as fast as it goes, a paced one, and many open connections."""
 
+import os
 import re
 import selectors
 import socket
@@ -9,10 +10,13 @@ import time
 from machine import placed
 
 
-def wrk(cpu, port, path, seconds, connections):
+PACE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "pace.lua")
+
+
+def wrk(cpu, port, path, seconds, connections, script=None):
     """Runs wrk; gives requests, requests per second and latencies in milliseconds."""
     words = placed(cpu, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency",
-                   f"http://127.0.0.1:{port}{path}")
+                   *(["-s", script] if script else []), f"http://127.0.0.1:{port}{path}")
     text = subprocess.run(words, capture_output=True, text=True, check=True).stdout
     errors = re.search(r"Socket errors.*|Non-2xx.*", text)
     if errors:
@@ -20,8 +24,8 @@ def wrk(cpu, port, path, seconds, connections):
     return {
         "requests": int(re.search(r"(\d+) requests in", text).group(1)),
         "per_second": float(re.search(r"Requests/sec:\s*([\d.]+)", text).group(1)),
-        "p50_ms": milliseconds(re.search(r"50%\s+(\S+)", text).group(1)),
-        "p99_ms": milliseconds(re.search(r"99%\s+(\S+)", text).group(1)),
+        "p50_ms": milliseconds(re.search(r"^ +50% +(\S+)", text, re.M).group(1)),
+        "p99_ms": milliseconds(re.search(r"^ +99% +(\S+)", text, re.M).group(1)),
     }
 
 

@@ -105,7 +105,13 @@ fn unit(cgroups: &str) -> Option<String> {
 struct Listeners(HashMap<String, HashMap<u64, u16>>);
 
 impl Listeners {
+    /// A process without sockets, such as most that are new, costs no look at the table of
+    /// sockets: the kernel walks all its buckets for it, milliseconds on a large machine.
     fn of(&mut self, pid: u32) -> BTreeSet<u16> {
+        let sockets = sockets(pid);
+        if sockets.is_empty() {
+            return BTreeSet::new();
+        }
         let Ok(namespace) = fs::read_link(format!("/proc/{pid}/ns/net")) else {
             return BTreeSet::new();
         };
@@ -113,19 +119,18 @@ impl Listeners {
             .0
             .entry(namespace.to_string_lossy().into_owned())
             .or_insert_with(|| listening_sockets(pid));
-        if ports.is_empty() {
-            return BTreeSet::new();
-        }
-        let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fd")) else {
-            return BTreeSet::new();
-        };
-        descriptors
-            .flatten()
-            .filter_map(|entry| fs::read_link(entry.path()).ok())
-            .filter_map(|target| socket_inode(&target.to_string_lossy()))
-            .filter_map(|inode| ports.get(&inode).copied())
-            .collect()
+        sockets.iter().filter_map(|inode| ports.get(inode).copied()).collect()
     }
+}
+
+/// Inodes of the sockets that a process has open.
+fn sockets(pid: u32) -> Vec<u64> {
+    let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fd")) else { return Vec::new() };
+    descriptors
+        .flatten()
+        .filter_map(|entry| fs::read_link(entry.path()).ok())
+        .filter_map(|target| socket_inode(&target.to_string_lossy()))
+        .collect()
 }
 
 fn listening_sockets(pid: u32) -> HashMap<u64, u16> {
