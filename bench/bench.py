@@ -15,7 +15,7 @@ import tempfile
 
 import load
 import report
-from machine import cpu_ns, memory_kib, placed, wait_until_idle
+from machine import bpf_ns, bpf_statistics, cpu_ns, memory_kib, placed, wait_until_idle
 from rig import BODIES, Collector, Nginx, Weir, build_micro
 
 # Connections of wrk at a fixed rate, see pace.lua, and as fast as it goes.
@@ -64,6 +64,13 @@ class Bench:
             after = weir.ledger()
             run.update({key: after[key] - counted[key] for key in after})
             run["weir_us"] = sum(run["threads"].values())
+            with bpf_statistics():
+                ran = bpf_ns(weir.pid)
+                timed = self._paced(path)
+                # wrk's own calls meet the programs too, but end at once: it is no target.
+                run["programs_us"] = (bpf_ns(weir.pid) - ran) / timed["requests"] / 1e3
+            wait_until_idle(weir.pid)
+            after = weir.ledger()
             run["fast"] = self._wrk(path, FAST)
             wait_until_idle(weir.pid)
             last = weir.ledger()
@@ -105,6 +112,7 @@ class Bench:
             "server_more_us": statistics.median(c["server_us"] - p["server_us"] for c, p in pairs),
             "server_growth": statistics.median(c["server_us"] / p["server_us"] - 1 for c, p in pairs),
             "weir_us": median(captured, "weir_us"),
+            "programs_us": median(captured, "programs_us"),
             "throughput": statistics.median(c["fast"]["per_second"] / p["fast"]["per_second"] for c, p in pairs),
             "p50": statistics.median(c["fast"]["p50_ms"] / p["fast"]["p50_ms"] for c, p in pairs),
             "complete": statistics.median(min(row["exported"] / row["requests"], 1) for row in captured),
