@@ -13,6 +13,7 @@ mod engine;
 mod fields;
 mod finders;
 #[cfg(test)]
+#[path = "tests/hostile.rs"]
 mod hostile;
 mod json;
 mod keys;
