@@ -10,7 +10,7 @@ use kube::{Resource, ResourceExt as _, core::object::HasStatus};
 use weir_api::v1alpha1::{
     DlpPolicy, DlpPolicyStatus, Exporter, ExporterStatus, TrafficCapture, TrafficCaptureStatus,
 };
-use weir_plan::{Compiled, ObjectKey, ObjectKind, Outcome, Plan};
+use weir_plan::{Compiled, ObjectKey, ObjectKind, Outcome, Plan, PlanDocument};
 
 use crate::{
     book::{Book, Copy, Judgement, Reported},
@@ -57,7 +57,11 @@ struct Found<'a> {
 impl Memory {
     /// For an operator that finds this plan in force.
     pub(crate) fn after(before: Plan) -> Self {
-        Self { before, ..Self::default() }
+        let mut memory = Self::default();
+        // Nodes that have it have what did not change since.
+        memory.history.push(&PlanDocument::new(before.clone()));
+        memory.before = before;
+        memory
     }
 
     /// Brings everything up to what was read.

@@ -46,7 +46,16 @@ impl Poller {
     pub(crate) async fn run(self, rounds: watch::Sender<Arc<Round>>) {
         let client = Client::builder(TokioExecutor::new()).build_http();
         let mut pause = CALM;
+        // Told even when there is no node: whoever judges by it waits for it.
+        rounds.send_replace(Arc::new(self.round(&client).await));
         loop {
+            tokio::select! {
+                () = tokio::time::sleep(pause) => pause = (pause * 2).min(CALM),
+                () = self.hurry.notified() => {
+                    pause = SOON;
+                    tokio::time::sleep(SOON).await;
+                }
+            }
             let round = self.round(&client).await;
             let changed = rounds.send_if_modified(|last| {
                 let changed = **last != round;
@@ -57,13 +66,6 @@ impl Poller {
             });
             if changed {
                 self.wake.notify_one();
-            }
-            tokio::select! {
-                () = tokio::time::sleep(pause) => pause = (pause * 2).min(CALM),
-                () = self.hurry.notified() => {
-                    pause = SOON;
-                    tokio::time::sleep(SOON).await;
-                }
             }
         }
     }

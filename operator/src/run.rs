@@ -115,7 +115,7 @@ async fn reconcile(
     let (wake, hurry) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let mut tasks = JoinSet::new();
     let stores = Stores::start(&client, &options.namespace, &wake, &mut tasks);
-    let (rounds, round) = watch::channel(Arc::new(Round::default()));
+    let (rounds, mut round) = watch::channel(Arc::new(Round::default()));
     tokio::select! {
         ready = stores.ready() => ready.context("a watch ended")?,
         _ = stopped.wait_for(|stopped| *stopped) => return Ok(()),
@@ -127,6 +127,11 @@ async fn reconcile(
         wake: Arc::clone(&wake),
     };
     tasks.spawn(poller.run(rounds));
+    // Before the nodes were asked every capture would seem to be on none of them.
+    tokio::select! {
+        first = round.changed() => first.context("nobody asks the nodes")?,
+        _ = stopped.wait_for(|stopped| *stopped) => return Ok(()),
+    }
     health.read();
     let plan = PlanSecret::new(client.clone(), &options.namespace, owner.clone());
     let before = plan.read().await?.unwrap_or_default();

@@ -55,5 +55,10 @@ async fn a_thousand_captures_cost_few_writes_each() {
     assert!(sum <= 2 * CAPTURES, "{sum} status writes");
     assert!(most <= 3, "{most} writes for one object");
     let others = writes.iter().filter(|(write, _)| !write.contains("/trafficcaptures/"));
-    assert!(others.clone().all(|(write, _)| write.contains("weir-plan")), "{others:?}");
+    let others: BTreeMap<&String, usize> = others
+        .filter(|(write, _)| !write.contains("weir-plan"))
+        .map(|(write, count)| (write, *count))
+        .collect();
+    // The exporter's own numbers.
+    assert!(others.values().copied().sum::<usize>() <= 2, "{others:?}");
 }
