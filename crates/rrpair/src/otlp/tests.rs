@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::golden::{self, with_integers};
-use crate::{Raw, Redacted, RrPair, arbitrary, json as documents};
+use crate::{Redacted, RrPair, arbitrary, json as documents};
 
 fn encode(record: &RrPair) -> Vec<u8> {
     let mut bytes = Vec::new();
