@@ -80,7 +80,7 @@ pub struct ReplayCommand {
     /// Form of the report on stdout.
     #[arg(long, short, value_enum, default_value_t)]
     output: Output,
-    /// Directory for the results; unless told, results/replayed-<time> in the input.
+    /// Directory for the results; unless told, `results/replayed-TIME` in the input.
     #[arg(long, value_name = "DIR", conflicts_with = "no_out")]
     out: Option<PathBuf>,
     /// Write no results.

@@ -2,7 +2,7 @@
 //! "30 of 30 failures end `id` with 0x7f, 0 of 88 passes do".
 //!
 //! Pure and deterministic: the same records in any order give the same answer. Facts are what a
-//! request itself says ([`facts`]); [`explain`] looks for the fact that holds for failures and
+//! request itself says (`facts`); [`explain`] looks for the fact that holds for failures and
 //! for no pass, then for the rest of the failures again.
 
 mod facts;
