@@ -226,6 +226,10 @@ mod tests {
         command
     }
 
+    /// A shell that waits for its signal. Not by `read`: a signal that comes just before it
+    /// blocks is seen only when it ends.
+    const LOOP: &str = "while :; do sleep 0.05; done";
+
     #[tokio::test]
     async fn a_line_is_found_on_either_stream_and_the_log_has_both() {
         let logs = tempfile::tempdir().unwrap();
@@ -255,7 +259,7 @@ mod tests {
     async fn a_dropped_process_is_stopped_by_its_own_signal() {
         let folder = tempfile::tempdir().unwrap();
         let mark = folder.path().join("interrupted");
-        let script = format!("trap 'touch {}; exit 0' INT; echo up; read x", mark.display());
+        let script = format!("trap 'touch {}; exit 0' INT; echo up; {LOOP}", mark.display());
         let process = Process::start("dropped", shell(&script), folder.path()).unwrap();
         let process = process.stopped_by(Signal::INT);
         process.line(|line| line == "up").await.unwrap();
@@ -266,8 +270,8 @@ mod tests {
     #[tokio::test]
     async fn stopping_ends_exactly_that_process() {
         let logs = tempfile::tempdir().unwrap();
-        let script = "trap 'echo bye; exit 0' TERM; echo up; while :; do read x || :; done";
-        let mut first = Process::start("first", shell(script), logs.path()).unwrap();
+        let script = format!("trap 'echo bye; exit 0' TERM; echo up; {LOOP}");
+        let mut first = Process::start("first", shell(&script), logs.path()).unwrap();
         let mut second = Process::start("second", shell("echo up; read x"), logs.path()).unwrap();
         first.line(|line| line == "up").await.unwrap();
         second.line(|line| line == "up").await.unwrap();
