@@ -1,21 +1,19 @@
 //! `weir explain`: what failing requests have in common that passing ones lack.
 
 use std::{
-    fs,
     io::{self, Write},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::ExitCode,
 };
 
-use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use weir_explain::{Explanation, Outcome, explain};
-use weir_rrpair::{RrPair, json};
+use weir_rrpair::RrPair;
 
 use crate::{
     gather::Pattern,
-    snapshot::record_files,
+    snapshot,
     style::{Style, Tone},
     visible::{Visible, shortened},
 };
@@ -52,7 +50,7 @@ impl ExplainCommand {
     ///
     /// When the directory cannot be read.
     pub fn run(self, out: &mut impl Write, style: Style) -> anyhow::Result<ExitCode> {
-        let read = read_records(&self.input)?;
+        let read = snapshot::read::records(&self.input)?;
         if read.is_empty() {
             writeln!(out, "no RRPairs in {}", Visible(&self.input.to_string_lossy()))?;
             return Ok(ExitCode::from(1));
@@ -88,27 +86,6 @@ fn grpc_failed(record: &RrPair) -> bool {
     let response = record.http.as_ref().and_then(|http| http.res.as_ref());
     let status = response.and_then(|response| response.trailers.first("Grpc-Status"));
     status.is_some_and(|status| status != "0")
-}
-
-/// The records below a directory with their files; others are left out.
-pub(crate) fn read_records(directory: &Path) -> anyhow::Result<Vec<(PathBuf, RrPair)>> {
-    let files = record_files(directory)
-        .with_context(|| format!("read the directory {}", directory.display()))?;
-    let mut records = Vec::with_capacity(files.len());
-    for path in files {
-        let text = fs::read(&path).with_context(|| format!("read {}", path.display()))?;
-        match json::object_from_slice(&text) {
-            // JSON that is something else may lie beside records.
-            Ok(map) if !map.contains_key("direction") => {}
-            Ok(map) => {
-                let record = json::from_map(map);
-                let record = record.with_context(|| path.display().to_string())?;
-                records.push((path, record));
-            }
-            Err(error) => return Err(error).with_context(|| path.display().to_string()),
-        }
-    }
-    Ok(records)
 }
 
 fn pretty(
@@ -201,7 +178,8 @@ mod tests {
     fn run(pairs: &[Value], output: Output) -> (String, ExitCode) {
         let folder = tempfile::tempdir().unwrap();
         for (number, pair) in pairs.iter().enumerate() {
-            fs::write(folder.path().join(format!("{number:03}.json")), pair.to_string()).unwrap();
+            std::fs::write(folder.path().join(format!("{number:03}.json")), pair.to_string())
+                .unwrap();
         }
         let input = folder.path().to_owned();
         let mut out = Vec::new();

@@ -2,13 +2,11 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
     io::{self, Write},
     path::PathBuf,
     process::ExitCode,
 };
 
-use anyhow::Context as _;
 use clap::Args;
 use serde_json::{Map, Value};
 
@@ -61,14 +59,10 @@ impl ShowCommand {
     }
 
     fn read(&self, style: Style) -> anyhow::Result<Contents> {
-        let directory = &self.directory;
-        let files = snapshot::record_files(directory)
-            .with_context(|| format!("read the directory {}", directory.display()))?;
         let mut contents = Contents::default();
-        for path in files {
-            let text = fs::read(&path).with_context(|| format!("read {}", path.display()))?;
-            match weir_rrpair::json::object_from_slice(&text) {
-                Ok(body) if body.contains_key("direction") => contents.add(&body, style),
+        for document in snapshot::read::documents(&self.directory)? {
+            match document?.1 {
+                Ok(Some(body)) => contents.add(&body, style),
                 _ => contents.others += 1,
             }
         }
@@ -151,7 +145,8 @@ mod tests {
     fn show(documents: &[Value], failing: bool) -> (String, ExitCode) {
         let folder = tempfile::tempdir().unwrap();
         for (number, document) in documents.iter().enumerate() {
-            fs::write(folder.path().join(format!("{number}.json")), document.to_string()).unwrap();
+            std::fs::write(folder.path().join(format!("{number}.json")), document.to_string())
+                .unwrap();
         }
         let mut out = Vec::new();
         let command = ShowCommand { directory: folder.path().to_owned(), failing };

@@ -5,6 +5,7 @@
 //! crash loses nothing that was acknowledged by then. No `fsync`: what a power cut takes, it takes.
 
 mod number;
+pub(crate) mod read;
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},

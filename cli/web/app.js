@@ -9,7 +9,7 @@ import { COLUMNS, List } from "./list.js";
 import { Timeline } from "./timeline.js";
 
 const look = { filter: "", from: 0, to: 0, sort: "time", descending: false, view: "requests" };
-let state = { version: -1, range: /** @type {[number, number]|null} */ (null), pairs: 0, others: 0, loaded: false, follow: false, directory: "" };
+let state = { version: -1, range: /** @type {[number, number]|null} */ (null), pairs: 0, others: 0, loaded: false, follow: false, directory: "", marks: {} };
 
 const asked = () => ({
   filter: look.filter, from: look.from || undefined, to: look.to || undefined,
@@ -191,6 +191,7 @@ async function poll() {
   try {
     const before = state.version;
     state = await get("state");
+    list.marks = state.marks;
     by("directory").textContent = state.directory;
     by("directory").title = `${state.directory}${state.others ? ` (${number(state.others)} files are no RRPairs)` : ""}`;
     document.title = `Weir · ${state.directory}`;

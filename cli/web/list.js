@@ -18,6 +18,7 @@ export class List {
     this.scroll = by("scroll");
     this.space = by("space");
     this.total = 0;
+    /** What each mark's word says. @type {Record<string, string>} */ this.marks = {};
     this.place = -1;
     /** @type {Map<number, any[]>} */ this.pages = new Map();
     /** @type {Set<number>} */ this.asked = new Set();
@@ -78,7 +79,7 @@ export class List {
       h("span.service", { title: row.service }, visible(row.service)),
       h("span.method", {}, visible(row.method)),
       h("span.target", { title: row.host + row.target }, h("span.host", {}, visible(row.host)), visible(row.target)),
-      h("span.status", {}, h("b", {}, row.status || "none"), ...row.marks.map((/** @type {string} */ word) => h("i.mark", { title: MARKS[word] }, "!"))),
+      h("span.status", {}, h("b", {}, row.status || "none"), ...row.marks.map((/** @type {string} */ word) => h("i.mark", { title: this.marks[word] }, "!"))),
       h("span.duration", {}, milliseconds(row.duration)),
       h("span.size", { title: `${number(row.sent)} bytes sent, ${number(row.received)} received` }, size(row.sent + row.received)),
     );
@@ -103,9 +104,3 @@ export class List {
     return Math.max(1, Math.floor(this.scroll.clientHeight / ROW) - 1);
   }
 }
-
-/** @type {Record<string, string>} */
-const MARKS = {
-  control: "control character in the URI", utf8: "URI is not UTF-8 when decoded", duplicate: "a header that may occur once occurs twice",
-  length: "Content-Length beside Transfer-Encoding", "no-response": "no response was seen",
-};

@@ -14,7 +14,10 @@ use kube::{
     },
 };
 use tokio::sync::mpsc;
-use weir_forwarder::node::{News, Owner, Pod, PodNews};
+use weir_forwarder::{
+    chain,
+    node::{News, Owner, Pod, PodNews},
+};
 use weir_plan::{PLAN_KEY, PlanDocument};
 
 /// Of a static pod: what its control group is named by.
@@ -106,15 +109,4 @@ fn as_pod(found: PartialObjectMeta<ClusterPod>) -> Pod {
         labels: metadata.labels.unwrap_or_default(),
         owner,
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
 }

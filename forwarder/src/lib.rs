@@ -2,6 +2,7 @@
 
 mod admin;
 pub mod attribution;
+mod chain;
 pub mod clock;
 pub mod connections;
 pub mod export;
@@ -21,6 +22,7 @@ mod testing;
 
 pub use admin::Pages;
 pub use attribution::{Attribution, Workload};
+pub use chain::chain;
 pub use forwarder::{Forwarder, ForwarderConfig, RingInput, StartError};
 pub use ledger::LedgerSnapshot;
 pub use live::{Completion, LiveCaptures};

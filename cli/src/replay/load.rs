@@ -15,7 +15,7 @@ use weir_replay::{
 };
 use weir_rrpair::{Direction, RrPair};
 
-use crate::explain::read_records;
+use crate::snapshot;
 
 /// One request to send.
 pub(super) struct Item {
@@ -80,7 +80,7 @@ impl Traffic {
         rewrite_host: bool,
     ) -> anyhow::Result<Self> {
         let mut records: Vec<_> =
-            read_records(directory)?.into_iter().map(|(_, record)| record).collect();
+            snapshot::read::records(directory)?.into_iter().map(|(_, record)| record).collect();
         records.sort_by_key(|record| (record.ts, record.uuid.0));
         let mut traffic =
             Self { items: Vec::new(), sent: Sent::default(), left_out: LeftOut::default() };

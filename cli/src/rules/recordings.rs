@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 use serde_json::{Map, Value};
 use weir_rrpair::{
     RrPair,
-    json::{from_map, object_from_slice, object_to_compact_ascii, to_map},
+    json::{from_map, object_to_compact_ascii, to_map},
 };
 
 use crate::snapshot;
@@ -26,18 +26,14 @@ pub(super) struct Recording {
 /// Reads every RRPair below `directory`, in the order of names; the second value counts the
 /// JSON files that are none.
 pub(super) fn read(directory: &Path) -> anyhow::Result<(Vec<Recording>, usize)> {
-    let files = snapshot::record_files(directory)
-        .with_context(|| format!("read the directory {}", directory.display()))?;
     let (mut recordings, mut others) = (Vec::new(), 0);
-    for file in files {
-        let text = fs::read(&file).with_context(|| format!("read {}", file.display()))?;
-        let Some(document) =
-            object_from_slice(&text).ok().filter(|document| document.contains_key("direction"))
-        else {
+    for document in snapshot::read::documents(directory)? {
+        let (file, read) = document?;
+        let Ok(Some(body)) = read else {
             others += 1;
             continue;
         };
-        let record = from_map(document).with_context(|| format!("read {}", file.display()))?;
+        let record = from_map(body).with_context(|| format!("read {}", file.display()))?;
         let path = file.strip_prefix(directory).unwrap_or(&file).to_owned();
         recordings.push(Recording { path, document: to_map(&record), record });
     }

@@ -1,7 +1,10 @@
 //! What the page asks for, as JSON. Times are microseconds since the epoch: a double holds
 //! those exactly.
 
-use std::sync::{Arc, PoisonError, RwLockReadGuard};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError, RwLockReadGuard},
+};
 
 use axum::{
     Json,
@@ -14,6 +17,7 @@ use serde_json::{Value, json};
 use super::{
     index::{Index, Row},
     load,
+    marks::Mark,
     question::{Mode, Selection},
     server::Server,
     sums::{self, Columns},
@@ -89,7 +93,7 @@ fn read(server: &Server) -> RwLockReadGuard<'_, Index> {
 async fn ask<T: Serialize>(
     server: Arc<Server>,
     asked: Asked,
-    answer: impl FnOnce(&Found<'_>, &Asked) -> T + Send + 'static,
+    answer: impl FnOnce(Found<'_>, &Asked) -> T + Send + 'static,
 ) -> Answer<Value> {
     let work = move || {
         let index = read(&server);
@@ -103,7 +107,7 @@ async fn ask<T: Serialize>(
         };
         let rows = rows.iter().copied().filter(in_range).collect();
         let found = Found { index, mode, rows };
-        serde_json::to_value(answer(&found, &asked))
+        serde_json::to_value(answer(found, &asked))
     };
     let failed = |error: &dyn ToString| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string());
     let done = tokio::task::spawn_blocking(work).await.map_err(|error| failed(&error))?;
@@ -113,6 +117,7 @@ async fn ask<T: Serialize>(
 pub(super) async fn state(State(server): State<Arc<Server>>) -> Json<Value> {
     let index = read(&server);
     let range = index.range();
+    let marks: BTreeMap<_, _> = Mark::ALL.iter().map(|mark| (mark.word(), mark.text())).collect();
     Json(json!({
         "version": index.version,
         "pairs": index.len(),
@@ -120,6 +125,7 @@ pub(super) async fn state(State(server): State<Arc<Server>>) -> Json<Value> {
         "loaded": index.loaded,
         "follow": server.follow,
         "directory": server.directory.to_string_lossy(),
+        "marks": marks,
         "range": range.map(|(from, to)| [from, to]),
     }))
 }
@@ -155,8 +161,8 @@ pub(super) async fn rows(
     Query(asked): Query<Asked>,
 ) -> Answer<Value> {
     ask(server, asked, |found, asked| {
-        let index = &found.index;
-        let mut numbers = found.rows.clone();
+        let Found { index, mode, rows: mut numbers } = found;
+        let index = &*index;
         let key = |number: &u32| {
             index.get(*number).map_or(0, |row| match asked.sort {
                 Sort::Time => row.time_us,
@@ -183,7 +189,7 @@ pub(super) async fn rows(
         };
         let shown = numbers.iter().skip(offset).take(asked.limit.min(MOST));
         Page {
-            mode: found.mode,
+            mode,
             total: numbers.len(),
             failed: numbers.iter().filter(|number| is_failed(number)).count(),
             offset,
@@ -209,7 +215,7 @@ fn out(index: &Index, number: u32, row: &Row) -> RowOut {
         duration: row.duration_ms,
         sent: row.sent,
         received: row.received,
-        marks: row.marks.iter().map(super::marks::Mark::word).collect(),
+        marks: row.marks.iter().map(Mark::word).collect(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What is odd about a pair, and easily overlooked.
 
+use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -94,7 +95,7 @@ pub(super) fn of(body: &Map<String, Value>) -> Marks {
         Mark::ControlInUri,
         uri.chars().any(char::is_control) || visible::parts(uri).any(control),
     );
-    marks.add(Mark::InvalidUtf8, std::str::from_utf8(&percent_decoded(uri)).is_err());
+    marks.add(Mark::InvalidUtf8, percent_decode_str(uri).decode_utf8().is_err());
     for message in ["req", "res"] {
         let headers = http.and_then(|http| http.get(message)?.get("headers")?.as_object());
         let Some(headers) = headers else { continue };
@@ -111,22 +112,6 @@ pub(super) fn of(body: &Map<String, Value>) -> Marks {
     let answered = http.is_none_or(|http| http.get("res").is_some());
     marks.add(Mark::NoResponse, !answered);
     marks
-}
-
-fn percent_decoded(uri: &str) -> Vec<u8> {
-    let bytes = uri.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        let escaped = (byte == b'%')
-            .then(|| std::str::from_utf8(bytes.get(at + 1..at + 3)?).ok())
-            .flatten()
-            .filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
-            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        out.push(escaped.unwrap_or(byte));
-        at += if escaped.is_some() { 3 } else { 1 };
-    }
-    out
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use weir_abi::ABI_VERSION;
 use weir_link::{Connection, FromAgent, Hello, Kernel, LINK_VERSION};
 
 use super::{directory::Directory, session::Session};
-use crate::{Forwarder, RingInput};
+use crate::{Forwarder, RingInput, chain};
 
 /// Between two attempts to connect; local and cheap.
 const AGAIN: Duration = Duration::from_millis(200);
@@ -139,15 +139,4 @@ async fn greeted(connection: Connection) -> Result<(Hello, OwnedFd, Connection),
     }
     let ring = packet.descriptors.into_iter().next().ok_or("the agent's hello has no ring")?;
     Ok((hello, ring, waiting.into_inner().0))
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
 }
