@@ -11,14 +11,15 @@ use std::{
     thread::JoinHandle,
 };
 
-use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
-use weir_abi::{Loss, LossCounter, ProcessEvent, ProcessEventKind};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use weir_abi::{Loss, LossCounter, ProcessEvent, ProcessEventKind, tls};
 
 use crate::{
     error::StartError,
     kernel::{Hook, Kernel, Losses},
     privileges,
     process::{Process, ProcessTable, scan},
+    tls::{Coverage, Libraries},
 };
 
 /// How to capture.
@@ -45,8 +46,22 @@ pub trait Selector: Send + Sync {
     /// returns, but a fork of a captured process is captured from its first instruction.
     fn selects(&self, process: &Process) -> bool;
 
+    /// True when plaintext is wanted of the process, if it is selected. A selector that does not
+    /// say is asked by the forwarder's routes alone.
+    fn decrypts(&self, _process: &Process) -> bool {
+        true
+    }
+
     /// A process that was selected has ended, or is selected no more.
     fn released(&self, _pid: u32) {}
+}
+
+/// How often libraries that nobody uses are looked for, while there are some.
+const SWEEP: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
+
+/// What the kernel side shall know of a process.
+fn state(coverage: Coverage) -> u32 {
+    if coverage == Coverage::Probed { tls::PROBED } else { tls::WANTED }
 }
 
 /// Smallest and largest segment ring.
@@ -101,6 +116,8 @@ impl Agent {
             exclude: config.exclude.into_iter().chain([std::process::id()]).collect(),
             targets: HashSet::new(),
             selector: None,
+            libraries: Libraries::default(),
+            idle_libraries: false,
             inbox,
             wake: Arc::clone(&wake),
         };
@@ -185,6 +202,9 @@ struct Worker {
     exclude: HashSet<u32>,
     targets: HashSet<u32>,
     selector: Option<Arc<dyn Selector>>,
+    libraries: Libraries,
+    /// Some of them wait to be let go.
+    idle_libraries: bool,
     inbox: Receiver<Command>,
     wake: Arc<OwnedFd>,
 }
@@ -208,6 +228,7 @@ impl Worker {
                 }
             }
             self.take_events();
+            self.idle_libraries = self.libraries.sweep(&mut self.kernel);
         }
     }
 
@@ -217,7 +238,8 @@ impl Worker {
             PollFd::new(&ring, PollFlags::IN),
             PollFd::from_borrowed_fd(self.wake.as_fd(), PollFlags::IN),
         ];
-        match poll(&mut fds, None) {
+        let timeout = self.idle_libraries.then_some(SWEEP);
+        match poll(&mut fds, timeout.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
@@ -243,6 +265,7 @@ impl Worker {
             (true, true) => self.reconsider(),
             (true, false) => {
                 self.targets.clear();
+                self.libraries.clear(&mut self.kernel);
                 self.kernel.detach()?;
                 self.processes.clear();
             }
@@ -267,7 +290,12 @@ impl Worker {
     fn reconsider(&mut self) {
         for pid in self.processes.alive() {
             if let Some(process) = self.processes.get(pid) {
+                let known = self.targets.contains(&pid);
                 self.decide(&process);
+                if known && self.targets.contains(&pid) {
+                    // What is wanted of it may be another thing than before.
+                    self.add_target(&process, false);
+                }
             }
         }
     }
@@ -283,7 +311,7 @@ impl Worker {
         if self.wants(&process) {
             tracing::debug!(pid = process.pid, service = %process.service, "capturing");
             self.targets.insert(process.pid);
-            self.kernel.add_target(process.pid);
+            self.add_target(&process, true);
         } else {
             self.release(process.pid);
         }
@@ -298,9 +326,34 @@ impl Worker {
         let wanted = self.wants(process);
         if wanted && self.targets.insert(process.pid) {
             tracing::debug!(pid = process.pid, service = %process.service, "capturing");
-            self.kernel.add_target(process.pid);
+            self.add_target(process, false);
         } else if !wanted {
             self.release(process.pid);
+        }
+    }
+
+    /// Captures a process, and what its TLS libraries see if that is wanted. Until the probes are
+    /// there it stays undecided for the kernel side.
+    fn add_target(&mut self, process: &Process, new: bool) {
+        let decrypts = self.selector.as_ref().is_some_and(|selector| selector.decrypts(process));
+        let tls = if decrypts {
+            state(self.libraries.look(process.pid, new, &mut self.kernel))
+        } else {
+            tls::IGNORE
+        };
+        self.kernel.add_target(process.pid, tls);
+    }
+
+    /// A target began a TLS connection, and nothing of it is probed as far as the kernel side
+    /// knows.
+    fn look_again(&mut self, pid: u32) {
+        let Some(process) = self.processes.get(pid) else { return };
+        let decrypts = self.selector.as_ref().is_some_and(|selector| selector.decrypts(&process));
+        if decrypts && self.targets.contains(&pid) {
+            let coverage = self.libraries.look_again(pid, &mut self.kernel);
+            if coverage == Coverage::Probed {
+                self.kernel.add_target(pid, tls::PROBED);
+            }
         }
     }
 
@@ -355,6 +408,7 @@ impl Worker {
                 }
             }
             Some(ProcessEventKind::Exit) => self.forget(pid),
+            Some(ProcessEventKind::Tls) => self.look_again(pid),
             None => tracing::warn!(kind = event.kind, "unknown process event"),
         }
     }
@@ -367,6 +421,7 @@ impl Worker {
     fn release(&mut self, pid: u32) {
         // Always: since its exec the kernel side may hold it for one, without our saying so.
         self.kernel.remove_target(pid);
+        self.libraries.forget(pid);
         if self.targets.remove(&pid)
             && let Some(selector) = &self.selector
         {

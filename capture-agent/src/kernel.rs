@@ -1,5 +1,9 @@
 //! The programs in the kernel: loading, attaching, and the maps that we write and read.
 
+mod probes;
+
+pub(crate) use self::probes::ProbeLink;
+
 use std::{
     collections::HashSet,
     fmt, fs,
@@ -68,6 +72,9 @@ impl FromStr for Hook {
     }
 }
 
+/// [`weir_abi::Target`] as aya wants it: undecided, tls.
+type TargetWords = [u32; 2];
+
 /// A program and the tracepoint that it belongs to.
 type Attachment = (&'static str, &'static str);
 
@@ -90,7 +97,9 @@ pub(crate) struct Kernel {
     hook: Hook,
     typed_links: Vec<(&'static str, BtfTracePointLinkId)>,
     raw_links: Vec<(&'static str, RawTracePointLinkId)>,
-    targets: HashMap<MapData, u32, u32>,
+    targets: HashMap<MapData, u32, TargetWords>,
+    /// The programs for TLS libraries are loaded.
+    probes_loaded: bool,
     epoch: Array<MapData, u32>,
     pub(crate) processes: RingBuf<MapData>,
     /// Kept so that the map lives as long as we do.
@@ -161,6 +170,7 @@ impl Kernel {
             typed_links: Vec::new(),
             raw_links: Vec::new(),
             targets: map(&mut programs, "TARGETS")?,
+            probes_loaded: false,
             epoch: map(&mut programs, "TARGET_EPOCH")?,
             processes: map(&mut programs, "PROCESSES")?,
             segments: segments(&mut programs),
@@ -220,9 +230,9 @@ impl Kernel {
         }
     }
 
-    /// Captures `tgid` from now on.
-    pub(crate) fn add_target(&mut self, tgid: u32) {
-        if let Err(error) = self.targets.insert(tgid, 0, 0) {
+    /// Captures `tgid` from now on; `tls` is one of [`weir_abi::tls`].
+    pub(crate) fn add_target(&mut self, tgid: u32, tls: u32) {
+        if let Err(error) = self.targets.insert(tgid, [0, tls], 0) {
             tracing::warn!(tgid, %error, "could not add a target process");
         }
     }

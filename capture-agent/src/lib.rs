@@ -13,6 +13,7 @@ mod kernel;
 mod offsets;
 mod privileges;
 pub mod process;
+mod tls;
 
 pub use agent::{Agent, AgentConfig, Selector};
 pub use error::StartError;

@@ -50,6 +50,26 @@ mod imp {
         }
     }
 
+    /// Argument 3 of a call in user space.
+    ///
+    /// # Safety
+    /// As [`number`].
+    #[inline(always)]
+    pub unsafe fn fourth(registers: *const Registers) -> u64 {
+        // SAFETY: by the caller.
+        unsafe { core::ptr::read_volatile(&raw const (*registers).cx) }
+    }
+
+    /// Result of a call in user space.
+    ///
+    /// # Safety
+    /// As [`number`].
+    #[inline(always)]
+    pub unsafe fn result(registers: *const Registers) -> u64 {
+        // SAFETY: by the caller.
+        unsafe { core::ptr::read_volatile(&raw const (*registers).r11_to_ax[4]) }
+    }
+
     pub const READ: u64 = 0;
     pub const WRITE: u64 = 1;
     pub const READV: u64 = 19;
@@ -111,6 +131,26 @@ mod imp {
                 core::ptr::read_volatile(&raw const (*registers).x[2]),
             )
         }
+    }
+
+    /// Argument 3 of a call in user space.
+    ///
+    /// # Safety
+    /// As [`number`].
+    #[inline(always)]
+    pub unsafe fn fourth(registers: *const Registers) -> u64 {
+        // SAFETY: by the caller.
+        unsafe { core::ptr::read_volatile(&raw const (*registers).x[3]) }
+    }
+
+    /// Result of a call in user space.
+    ///
+    /// # Safety
+    /// As [`number`].
+    #[inline(always)]
+    pub unsafe fn result(registers: *const Registers) -> u64 {
+        // SAFETY: by the caller.
+        unsafe { core::ptr::read_volatile(&raw const (*registers).x[0]) }
     }
 
     pub const READ: u64 = 63;

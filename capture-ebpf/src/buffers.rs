@@ -27,7 +27,7 @@ impl Buffer {
     pub const UNKNOWN: Self = Self { address: 0, vectors: 0 };
 
     #[inline(always)]
-    const fn flat(address: u64) -> Self {
+    pub const fn flat(address: u64) -> Self {
         Self { address, vectors: 0 }
     }
 
@@ -49,7 +49,7 @@ const MAX_ROUNDS: u32 = 1024 + 64;
 
 /// Reads the caller's memory; zeroes where it cannot be read.
 #[inline(always)]
-unsafe fn read_user<T: Copy>(address: u64) -> T {
+pub unsafe fn read_user<T: Copy>(address: u64) -> T {
     let mut value = core::mem::MaybeUninit::<T>::zeroed();
     // SAFETY: the helper writes at most size_of::<T>() bytes; zeroed is valid for plain data.
     unsafe {
@@ -134,7 +134,7 @@ fn nth_message(vector: u64, length: u64, state: &mut State) -> Buffer {
 /// rounds of a loop and would never come to an end.
 #[repr(C)]
 #[derive(Clone, Copy)]
-struct Walk {
+pub struct Walk {
     header: RecordHeader,
     /// Next `struct iovec`.
     vector: u64,
@@ -151,10 +151,42 @@ struct Walk {
 #[map]
 static WALKS: PerCpuArray<Walk> = PerCpuArray::with_max_entries(1, 0);
 
-/// Copies `length` bytes from `buffer` in chunks, and reports as a hole what cannot be
+/// Room for the walk of a program that runs with preemption off, as tracepoints do.
+#[inline(always)]
+pub fn processor_walk() -> Option<*mut Walk> {
+    WALKS.get_ptr_mut(0)
+}
+
+/// True when `buffer` begins as every TLS record does (RFC 8446 §5.1).
+#[inline(always)]
+pub fn begins_tls_record(buffer: Buffer) -> bool {
+    if buffer.address == 0 {
+        return false;
+    }
+    let mut address = buffer.address;
+    if buffer.vectors != 0 {
+        // SAFETY: plain numbers.
+        let [base, length]: IoVec = unsafe { read_user(address) };
+        if length < 3 {
+            return false;
+        }
+        address = base;
+    }
+    // SAFETY: plain numbers.
+    let [kind, major, minor]: [u8; 3] = unsafe { read_user(address) };
+    kind >= 20 && kind <= 23 && major == 3 && minor <= 4
+}
+
+/// Copies `length` bytes from `buffer` in chunks, by `walk` where it takes several, and reports as a hole what cannot be
 /// copied. True when the reader can see at least one record of the call.
 #[inline(always)]
-pub fn copy(header: &RecordHeader, buffer: Buffer, length: u32, limit: u32) -> bool {
+pub fn copy(
+    header: &RecordHeader,
+    buffer: Buffer,
+    length: u32,
+    limit: u32,
+    walk: impl FnOnce() -> Option<*mut Walk>,
+) -> bool {
     let wanted = if length > limit { limit } else { length };
     if buffer.address == 0 {
         return rest(header, 0, length, HoleReason::NoUserBuffer);
@@ -176,9 +208,9 @@ pub fn copy(header: &RecordHeader, buffer: Buffer, length: u32, limit: u32) -> b
         }
         return emit::gather(header, &vectors, length);
     }
-    let Some(mut walk) = WALKS.get_ptr_mut(0) else { return false };
-    // SAFETY: a per-CPU slot; tracepoints run with preemption off. `walk` outlives the loop,
-    // which runs to its end before this returns.
+    let Some(mut walk) = walk() else { return false };
+    // SAFETY: a map value that nobody else uses meanwhile; it outlives the loop, which runs to
+    // its end before this returns.
     let (left, submitted) = unsafe {
         walk.write(Walk {
             header: *header,

@@ -18,10 +18,12 @@ mod process;
 mod segment;
 mod socket;
 mod state;
+mod tls;
 
 use aya_ebpf::{
-    macros::{btf_tracepoint, raw_tracepoint},
-    programs::{BtfTracePointContext, RawTracePointContext},
+    EbpfContext as _,
+    macros::{btf_tracepoint, raw_tracepoint, uprobe, uretprobe},
+    programs::{BtfTracePointContext, ProbeContext, RawTracePointContext, RetProbeContext},
 };
 use weir_abi::Direction;
 
@@ -83,6 +85,50 @@ pub fn process_fork(ctx: RawTracePointContext) -> i32 {
 #[raw_tracepoint(tracepoint = "sched_process_exit")]
 pub fn process_exit(ctx: RawTracePointContext) -> i32 {
     process::exit(ctx.arg(0));
+    0
+}
+
+/// Where `SSL_read(ssl, buffer, length)` and its like have their arguments.
+#[uprobe]
+pub fn tls_read(ctx: ProbeContext) -> u32 {
+    tls::begins(ctx.as_ptr().cast(), Direction::Ingress, false);
+    0
+}
+
+/// Where `SSL_write(ssl, buffer, length)` and its like have their arguments.
+#[uprobe]
+pub fn tls_write(ctx: ProbeContext) -> u32 {
+    tls::begins(ctx.as_ptr().cast(), Direction::Egress, false);
+    0
+}
+
+/// Where `SSL_read_ex(ssl, buffer, length, &moved)` has its arguments.
+#[uprobe]
+pub fn tls_read_ex(ctx: ProbeContext) -> u32 {
+    tls::begins(ctx.as_ptr().cast(), Direction::Ingress, true);
+    0
+}
+
+/// Where `SSL_write_ex(ssl, buffer, length, &moved)` has its arguments.
+#[uprobe]
+pub fn tls_write_ex(ctx: ProbeContext) -> u32 {
+    tls::begins(ctx.as_ptr().cast(), Direction::Egress, true);
+    0
+}
+
+/// Where the result of any of them is known, inside of it.
+#[uprobe]
+pub fn tls_result(ctx: ProbeContext) -> u32 {
+    // SAFETY: the program's context.
+    tls::returns(unsafe { arch::result(ctx.as_ptr().cast()) });
+    0
+}
+
+/// Where the caller goes on.
+#[uretprobe]
+pub fn tls_return(ctx: RetProbeContext) -> u32 {
+    // SAFETY: the program's context.
+    tls::returns(unsafe { arch::result(ctx.as_ptr().cast()) });
     0
 }
 

@@ -31,7 +31,7 @@ fn tell(kind: ProcessEventKind, tgid: u32, parent: u32, port: u32) {
 pub fn exec() {
     const BPF_NOEXIST: u64 = 1;
     let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
-    let _ = TARGETS.insert(&tgid, &Target { undecided: 1 }, BPF_NOEXIST);
+    let _ = TARGETS.insert(&tgid, &Target { undecided: 1, tls: 0 }, BPF_NOEXIST);
     tell(ProcessEventKind::Exec, tgid, 0, 0);
 }
 
@@ -39,6 +39,12 @@ pub fn exec() {
 #[inline(always)]
 pub fn listen(tgid: u32, port: u16) {
     tell(ProcessEventKind::Listen, tgid, 0, u32::from(port));
+}
+
+/// The current process began a TLS connection.
+#[inline(always)]
+pub fn encrypts(tgid: u32) {
+    tell(ProcessEventKind::Tls, tgid, 0, 0);
 }
 
 /// A child of a target is a target from its first instruction on.
@@ -57,7 +63,7 @@ pub fn fork(parent: u64, child: u64) {
     }
     // SAFETY: only its presence counts.
     if unsafe { TARGETS.get(&parent) }.is_some() {
-        let _ = TARGETS.insert(&child, &Target { undecided: 1 }, 0);
+        let _ = TARGETS.insert(&child, &Target { undecided: 1, tls: 0 }, 0);
         tell(ProcessEventKind::Fork, child, parent, 0);
     }
 }

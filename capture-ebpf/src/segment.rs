@@ -12,18 +12,20 @@ use aya_ebpf::{
     maps::PerCpuArray,
 };
 use weir_abi::{
-    AHEAD_OF_EGRESS, BEGINS_RUN, ConnectionInfo, Direction, HoleReason, Loss, RecordHeader, Role,
+    AHEAD_OF_EGRESS, BEGINS_RUN, ConnectionInfo, Direction, HoleReason, Loss, PLAINTEXT,
+    RecordHeader, Role,
 };
 
 use crate::{
     arch::{self, Registers},
-    buffers::{self, Buffer},
+    buffers::{self, Buffer, Walk},
     config::config,
     emit,
     maps::{TARGET_EPOCH, TARGETS, lose, lose_exchanges},
     process,
     socket::{self, Kind, Sequences, Sock},
-    state::{ByAddress, InSocket, State, Store},
+    state::{ByAddress, ENCRYPTED, InSocket, PLAIN, State, Store, UNJUDGED},
+    tls,
 };
 
 const MSG_OOB: i32 = 0x1;
@@ -129,6 +131,9 @@ pub fn in_syscall(sock: *const Sock, result: i32, flags: i32, direction: Directi
     let sock = sock as u64;
     let call = Call { sock, sequences, tgid, direction, length: result as u32, buffer };
     record(state, &call);
+    if state.content == ENCRYPTED {
+        tls::moved(state, tgid, buffer);
+    }
 }
 
 /// The end of any syscall: which socket, if any, did it move bytes on?
@@ -192,6 +197,9 @@ pub fn after_syscall(registers: *const Registers, result: i64) {
     let buffer = unsafe { buffers::locate(registers, direction, state) };
     let call = Call { sock, sequences, tgid, direction, length: result as u32, buffer };
     record(state, &call);
+    if state.content == ENCRYPTED {
+        tls::moved(state, tgid, buffer);
+    }
     if sequences.closed {
         ByAddress::forget(sock as *const Sock);
     }
@@ -259,7 +267,7 @@ extern "C" fn one_message(index: u64, messages: *mut Messages) -> i64 {
         let Some(place) = NEXT_MESSAGE.get_ptr_mut(0) else { return 1 };
         // SAFETY: a per-CPU slot; tracepoints run with preemption off.
         let place = unsafe { &mut *place };
-        report(state, &call, place);
+        report(state, &call, place, buffers::processor_walk);
         place.unseen = 0;
         place.flags &= !BEGINS_RUN;
     }
@@ -298,7 +306,15 @@ fn record(state: &mut State, call: &Call) {
     // SAFETY: a helper without arguments.
     let time_ns = unsafe { bpf_ktime_get_ns() };
     let place = arrive(state, call, time_ns);
-    report(state, call, &place);
+    if state.content == UNJUDGED {
+        let encrypted = call.length >= 3 && buffers::begins_tls_record(call.buffer);
+        state.content = if encrypted { ENCRYPTED } else { PLAIN };
+    }
+    if state.content == ENCRYPTED {
+        pass(state, call, &place);
+    } else {
+        report(state, call, &place, buffers::processor_walk);
+    }
     if closed {
         // What is read after a reset is a connection of its own, since the other was ended.
         end(state);
@@ -401,25 +417,91 @@ fn turn_to(state: &mut State, direction: Direction) {
     }
 }
 
-/// Writes the records of a call.
+/// Takes note of encrypted bytes, which nobody can read: they are counted, not copied.
 #[inline(always)]
-fn report(state: &mut State, call: &Call, place: &Place) {
-    let Place { time_ns, run, unseen, flags, .. } = *place;
+fn pass(state: &mut State, call: &Call, place: &Place) {
+    let header = header(state, call, place);
+    let bytes = u64::from(place.unseen) + u64::from(call.length);
+    if matches!(call.direction, Direction::Ingress) {
+        state.ingress += bytes;
+    } else {
+        state.egress += bytes;
+    }
+    if state.announced != 0 {
+        return;
+    }
+    if emit::open(&header, |info| fill_info(info, state, call)) {
+        state.announced = 1;
+    } else {
+        lose(Loss::RingFull, u64::from(call.length), 0);
+    }
+    // SAFETY: the target's value is copied at once.
+    let probed = unsafe { TARGETS.get(&call.tgid) }
+        .is_some_and(|target| target.undecided == 0 && target.tls != weir_abi::tls::WANTED);
+    if !probed {
+        process::encrypts(call.tgid);
+    }
+}
+
+/// What a library read or wrote in the clear on the connection of `stream`, which counts its
+/// plaintext.
+#[inline(always)]
+pub fn plaintext(
+    stream: &mut State,
+    tgid: u32,
+    direction: Direction,
+    address: u64,
+    length: u32,
+    walk: *mut Walk,
+) {
+    if stream.announced == 0 {
+        lose(Loss::RingFull, u64::from(length), 0);
+        return;
+    }
+    let first = stream.content == UNJUDGED;
+    if first {
+        stream.content = PLAIN;
+        stream.first_direction = direction as u8;
+    }
+    let (sequences, buffer) = (Sequences::UNKNOWN, Buffer::flat(address));
+    let call = Call { sock: 0, sequences, tgid, direction, length, buffer };
+    let mut place = turn(stream, direction, sequences, first);
+    // SAFETY: a helper without arguments.
+    place.time_ns = unsafe { bpf_ktime_get_ns() };
+    place.flags |= PLAINTEXT;
+    report(stream, &call, &place, || Some(walk));
+}
+
+/// The end of the plaintext that `stream` counts.
+#[inline(always)]
+pub fn plaintext_ends(stream: &mut State) {
+    end_with(stream, PLAINTEXT);
+}
+
+#[inline(always)]
+fn header(state: &State, call: &Call, place: &Place) -> RecordHeader {
     let position =
         if matches!(call.direction, Direction::Ingress) { state.ingress } else { state.egress };
-    let mut header = RecordHeader {
+    RecordHeader {
         connection: state.connection,
-        time_ns,
+        time_ns: place.time_ns,
         position,
         length: call.length,
-        run,
+        run: place.run,
         tgid: call.tgid,
         kind: 0,
         direction: call.direction as u8,
         reason: 0,
-        flags,
-    };
-    let end = position + u64::from(unseen) + u64::from(call.length);
+        flags: place.flags,
+    }
+}
+
+/// Writes the records of a call.
+#[inline(always)]
+fn report(state: &mut State, call: &Call, place: &Place, walk: impl FnOnce() -> Option<*mut Walk>) {
+    let unseen = place.unseen;
+    let mut header = header(state, call, place);
+    let end = header.position + u64::from(unseen) + u64::from(call.length);
     if matches!(call.direction, Direction::Ingress) {
         state.ingress = end;
     } else {
@@ -441,7 +523,7 @@ fn report(state: &mut State, call: &Call, place: &Place) {
         header.position += u64::from(unseen);
         header.flags &= !BEGINS_RUN;
     }
-    if buffers::copy(&header, call.buffer, call.length, config!(call_limit_bytes)) || seen {
+    if buffers::copy(&header, call.buffer, call.length, config!(call_limit_bytes), walk) || seen {
         state.told = exchanges(state);
     }
     count_untold(state);
@@ -486,7 +568,8 @@ fn fill_info(info: *mut ConnectionInfo, state: &State, call: &Call) {
         (*info).first_direction = state.first_direction;
         let target = TARGETS.get(&call.tgid);
         (*info).undecided = target.map_or(0, |target| target.undecided as u8);
-        (*info).reserved = [0; 5];
+        (*info).encrypted = u8::from(state.content == ENCRYPTED);
+        (*info).reserved = [0; 4];
     }
 }
 
@@ -535,6 +618,14 @@ pub fn state_change<S: Store>(sock: *const Sock, new_state: i32) {
 
 #[inline(always)]
 fn end(state: &mut State) {
+    if state.content == ENCRYPTED {
+        tls::ends(state.connection);
+    }
+    end_with(state, 0);
+}
+
+#[inline(always)]
+fn end_with(state: &mut State, flags: u8) {
     if state.connection == 0 {
         return;
     }
@@ -549,7 +640,7 @@ fn end(state: &mut State) {
         kind: 0,
         direction: Direction::Egress as u8,
         reason: 0,
-        flags: 0,
+        flags,
     };
     let reported = state.announced != 0 && emit::close(&header, state.ingress);
     let untold = state.untold;

@@ -11,6 +11,13 @@ use weir_abi::Role;
 
 use crate::socket::{self, Sequences, Sock};
 
+/// No bytes were seen yet.
+pub const UNJUDGED: u8 = 0;
+/// The first bytes were no TLS record.
+pub const PLAIN: u8 = 1;
+/// The first bytes were a TLS record.
+pub const ENCRYPTED: u8 = 2;
+
 /// State of one connection. All zero is "never seen".
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -50,7 +57,9 @@ pub struct State {
     pub anchored: u8,
     /// The run before the current one began with written bytes whose record is still to come.
     pub egress_awaited: u8,
-    pub reserved: [u8; 6],
+    /// [`UNJUDGED`], [`PLAIN`] or [`ENCRYPTED`].
+    pub content: u8,
+    pub reserved: [u8; 5],
 }
 
 impl State {
@@ -75,7 +84,8 @@ impl State {
         sequenced: 0,
         anchored: 0,
         egress_awaited: 0,
-        reserved: [0; 6],
+        content: UNJUDGED,
+        reserved: [0; 5],
     };
 }
 

@@ -2,13 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use weir_plan::{CapturePlan, ObjectKey, Plan, Selector};
+use weir_plan::{CapturePlan, ObjectKey, Plan, Selector, TlsMode};
 
 use crate::LedgerSnapshot;
 
 /// The captures of a plan that are neither suspended nor complete.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct LiveCaptures(Vec<(ObjectKey, Selector)>);
+pub struct LiveCaptures(Vec<Live>);
+
+/// A capture with what it wants.
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct Live {
+    key: ObjectKey,
+    selector: Selector,
+    decrypts: bool,
+}
 
 /// Which captures are complete.
 #[derive(Clone, Debug, Default)]
@@ -23,8 +31,8 @@ impl LiveCaptures {
     /// Captures that select something with these labels, whatever its namespace: on one machine
     /// there are none.
     pub fn matching(&self, labels: &BTreeMap<String, String>) -> Vec<ObjectKey> {
-        let matching = self.0.iter().filter(|(_, selector)| selector.matches(labels));
-        matching.map(|(key, _)| key.clone()).collect()
+        let matching = self.0.iter().filter(|live| live.selector.matches(labels));
+        matching.map(|live| live.key.clone()).collect()
     }
 
     /// Captures of `namespace` that select a pod with these labels there.
@@ -36,13 +44,18 @@ impl LiveCaptures {
         let matching = self
             .0
             .iter()
-            .filter(|(key, selector)| key.namespace == namespace && selector.matches(labels));
-        matching.map(|(key, _)| key.clone()).collect()
+            .filter(|live| live.key.namespace == namespace && live.selector.matches(labels));
+        matching.map(|live| live.key.clone()).collect()
     }
 
     /// True when some capture selects these labels, whatever the namespace.
     pub fn selects(&self, labels: &BTreeMap<String, String>) -> bool {
-        self.0.iter().any(|(_, selector)| selector.matches(labels))
+        self.0.iter().any(|live| live.selector.matches(labels))
+    }
+
+    /// True when one of those wants plaintext of encrypted connections.
+    pub fn decrypts(&self, labels: &BTreeMap<String, String>) -> bool {
+        self.0.iter().any(|live| live.decrypts && live.selector.matches(labels))
     }
 }
 
@@ -85,9 +98,12 @@ impl Completion {
     pub fn live(&self, plan: &Plan) -> LiveCaptures {
         let live = |capture: &&CapturePlan| !capture.suspended && !self.0.contains(&capture.key);
         let captures = plan.captures.iter().filter(live);
-        LiveCaptures(
-            captures.map(|capture| (capture.key.clone(), capture.selector.clone())).collect(),
-        )
+        let live = captures.map(|capture| Live {
+            key: capture.key.clone(),
+            selector: capture.selector.clone(),
+            decrypts: capture.tls == TlsMode::Decrypt,
+        });
+        LiveCaptures(live.collect())
     }
 }
 

@@ -26,6 +26,10 @@ impl Selector for Both {
     fn selects(&self, process: &Process) -> bool {
         self.0.selects(process) && self.1.selects(process)
     }
+
+    fn decrypts(&self, process: &Process) -> bool {
+        self.0.decrypts(process) && self.1.decrypts(process)
+    }
 }
 
 impl Machine {

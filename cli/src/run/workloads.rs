@@ -20,6 +20,10 @@ impl weir_capture_agent::Selector for Active {
     fn selects(&self, process: &Process) -> bool {
         self.0.selects(&process.labels)
     }
+
+    fn decrypts(&self, process: &Process) -> bool {
+        self.0.decrypts(&process.labels)
+    }
 }
 
 /// Looks up a process by its id, ended ones too.

@@ -13,10 +13,10 @@ mod record;
 
 pub use config::{ABI_VERSION, Config};
 pub use loss::{Loss, LossCounter};
-pub use process::{ProcessEvent, ProcessEventKind, Target};
+pub use process::{ProcessEvent, ProcessEventKind, Target, tls};
 pub use record::{
-    AHEAD_OF_EGRESS, BEGINS_RUN, ConnectionInfo, Direction, HoleReason, RECORD_HEADER_BYTES,
-    RecordHeader, RecordKind, Role,
+    AHEAD_OF_EGRESS, BEGINS_RUN, ConnectionInfo, Direction, HoleReason, PLAINTEXT,
+    RECORD_HEADER_BYTES, RecordHeader, RecordKind, Role,
 };
 
 /// Largest payload of one [`RecordKind::Data`] record, in bytes.

@@ -17,11 +17,14 @@ pub enum Loss {
     CloseUnreported = 3,
     /// The process ring had no room: the agent scans again.
     ProcessRingFull = 4,
+    /// Plaintext of a TLS library whose connection is not known: it did not read or write the
+    /// socket itself.
+    TlsUnjoined = 5,
 }
 
 impl Loss {
     /// Number of slots.
-    pub const COUNT: u32 = 5;
+    pub const COUNT: u32 = 6;
 
     /// Every reason, in slot order.
     pub const ALL: [Self; Self::COUNT as usize] = [
@@ -30,6 +33,7 @@ impl Loss {
         Self::ConnectionTable,
         Self::CloseUnreported,
         Self::ProcessRingFull,
+        Self::TlsUnjoined,
     ];
 
     /// Name for metrics and messages.
@@ -41,6 +45,7 @@ impl Loss {
             Self::ConnectionTable => "connection_table",
             Self::CloseUnreported => "close_unreported",
             Self::ProcessRingFull => "process_ring_full",
+            Self::TlsUnjoined => "tls_unjoined",
         }
     }
 }

@@ -12,6 +12,9 @@ pub enum ProcessEventKind {
     Exit = 3,
     /// `tgid` listens on `port`.
     Listen = 4,
+    /// `tgid` began a TLS connection, and none of its libraries is probed as far as its
+    /// [`Target`] says.
+    Tls = 5,
 }
 
 impl ProcessEventKind {
@@ -23,6 +26,7 @@ impl ProcessEventKind {
             2 => Some(Self::Fork),
             3 => Some(Self::Exit),
             4 => Some(Self::Listen),
+            5 => Some(Self::Tls),
             _ => None,
         }
     }
@@ -50,8 +54,20 @@ pub struct Target {
     /// 1 from a process's beginning (its exec, or its fork by a target) until the agent says
     /// whether it is one: what it does in its first moments is not missed.
     pub undecided: u32,
+    /// One of [`tls`]; counts once the process is decided about.
+    pub tls: u32,
 }
 
-const _: () = assert!(size_of::<Target>() == 4);
+/// What to do with plaintext of a target's TLS libraries.
+pub mod tls {
+    /// Nobody wants it.
+    pub const IGNORE: u32 = 0;
+    /// It is wanted, but no library of the process is probed: tell when it uses TLS.
+    pub const WANTED: u32 = 1;
+    /// It is wanted, and the process's libraries are known.
+    pub const PROBED: u32 = 2;
+}
+
+const _: () = assert!(size_of::<Target>() == 8);
 
 const _: () = assert!(size_of::<ProcessEvent>() == 24);

@@ -139,7 +139,7 @@ pub struct RecordHeader {
     pub direction: u8,
     /// [`HoleReason`] as its number, for holes; else 0.
     pub reason: u8,
-    /// [`BEGINS_RUN`] and [`AHEAD_OF_EGRESS`].
+    /// [`BEGINS_RUN`], [`AHEAD_OF_EGRESS`] and [`PLAINTEXT`].
     pub flags: u8,
 }
 
@@ -152,6 +152,11 @@ pub const BEGINS_RUN: u8 = 1;
 /// comes later, since another thread is still on its way out of that call. A reader takes this
 /// record after the next egress one.
 pub const AHEAD_OF_EGRESS: u8 = 2;
+
+/// Flag of a record: it tells of the plaintext inside a TLS connection, as a library read or
+/// wrote it. Position, run and the end (a close record with this flag) are of the plaintext, which
+/// counts for itself.
+pub const PLAINTEXT: u8 = 4;
 
 /// What is known of a connection at first sight.
 #[repr(C)]
@@ -178,7 +183,10 @@ pub struct ConnectionInfo {
     /// 1 while the agent has not yet said whether the process is captured (see
     /// [`Target`](crate::Target)).
     pub undecided: u8,
-    pub reserved: [u8; 5],
+    /// 1 when its first bytes are a TLS record. Then its bytes are not copied: no record of them
+    /// follows but the close, whose positions count them, and those with [`PLAINTEXT`].
+    pub encrypted: u8,
+    pub reserved: [u8; 4],
 }
 
 const _: () = assert!(size_of::<RecordHeader>() == 40);

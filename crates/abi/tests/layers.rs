@@ -27,7 +27,7 @@ mod tests {
         ("weir-queue", Some(&[])),
         ("weir-capture-ebpf", Some(&["weir-abi"])),
         ("weir-link", Some(&["weir-abi"])),
-        ("weir-capture-agent", Some(&["weir-abi", "weir-link"])),
+        ("weir-capture-agent", Some(&["weir-abi", "weir-link", "weir-tlsprobe"])),
         (
             "weir-forwarder",
             Some(&[

@@ -1,9 +1,10 @@
 //! One connection of the table, and who wants it.
 
 use weir_abi::{
-    AHEAD_OF_EGRESS, BEGINS_RUN, ConnectionInfo, Direction, HoleReason, RecordHeader, Role,
+    AHEAD_OF_EGRESS, BEGINS_RUN, ConnectionInfo, Direction, HoleReason, PLAINTEXT, RecordHeader,
+    Role,
 };
-use weir_dissect::{Connection, Limits, Place};
+use weir_dissect::{Connection, Event, Limits, Place, UndecodableReason};
 
 use super::{
     held::Held,
@@ -64,6 +65,8 @@ pub(super) struct Live {
     pub(super) early: Held,
     /// That record came.
     pub(super) early_is_due: bool,
+    /// Plaintext came.
+    pub(super) decrypted: bool,
     pub(super) held_bytes: usize,
 }
 
@@ -143,6 +146,7 @@ impl Unclaimed {
             local: (address(info.local_address), info.local_port),
             remote: (address(info.remote_address), info.remote_port),
             role: Role::from_u8(info.role),
+            encrypted: info.encrypted == 1,
             established_ns: info.established_ns,
             first_seen_ns: self.first_seen_ns,
             clock: WallClock::default(),
@@ -164,10 +168,20 @@ impl Claim {
         // Both bodies of an exchange fit, and the budget of all connections bounds the sum.
         let max_buffered_bytes = limits.max_buffered_bytes.max(max_body_bytes.saturating_mul(2));
         let limits = Limits { max_body_bytes, max_buffered_bytes, ..limits };
-        let stream = Connection::new(self.facts.role, limits);
+        // Of plaintext the beginning may be missing, so it has to show who asks.
+        let role = if self.facts.encrypted { Role::Unknown } else { self.facts.role };
+        let stream = Connection::new(role, limits);
         let Self { info, tgid, facts } = self;
-        let (early, early_is_due, held_bytes) = (Held::default(), false, 0);
-        State::Live(Box::new(Live { info, tgid, facts, stream, early, early_is_due, held_bytes }))
+        State::Live(Box::new(Live {
+            info,
+            tgid,
+            facts,
+            stream,
+            early: Held::default(),
+            early_is_due: false,
+            decrypted: false,
+            held_bytes: 0,
+        }))
     }
 }
 
@@ -175,7 +189,7 @@ impl Facts {
     fn route(&mut self, pipeline: &mut Pipeline) {
         let mut side = |role, port| {
             let possible = self.role == role || self.role == Role::Unknown;
-            let side = Side { role, port };
+            let side = Side { role, port, encrypted: self.encrypted };
             possible.then(|| pipeline.route(&self.workload, side)).flatten()
         };
         let (as_server, as_client) =
@@ -251,6 +265,13 @@ impl Live {
             begins_run: header.flags & BEGINS_RUN != 0,
             time_ns,
         };
+        if self.facts.encrypted && header.flags & PLAINTEXT == 0 {
+            if let RecordBody::Close { ingress_end } = body {
+                self.finish_encrypted(ingress_end.saturating_add(position), pipeline, book);
+            }
+            return;
+        }
+        self.decrypted |= self.facts.encrypted;
         let Self { facts, stream, .. } = self;
         match body {
             RecordBody::Open(_) => {}
@@ -273,8 +294,23 @@ impl Live {
         self.held_bytes = self.stream.held_bytes() + self.early.bytes();
     }
 
+    /// The end of a connection of which only plaintext could be read: without any it was opaque.
+    fn finish_encrypted(&mut self, bytes: u64, pipeline: &mut Pipeline, book: &mut Book) {
+        if std::mem::replace(&mut self.decrypted, true) {
+            return;
+        }
+        let reason = UndecodableReason::Tls;
+        pipeline.event(&mut self.facts, Event::Opaque { reason }, book);
+        if bytes > 0 {
+            pipeline.event(&mut self.facts, Event::Undecodable { bytes, reason }, book);
+        }
+    }
+
     pub(super) fn finish(&mut self, time_ns: u64, pipeline: &mut Pipeline, book: &mut Book) {
         self.release_early(pipeline, book);
+        if self.facts.encrypted {
+            self.finish_encrypted(0, pipeline, book);
+        }
         let Self { facts, stream, .. } = self;
         stream.finish(time_ns, &mut |event| pipeline.event(facts, event, book));
     }

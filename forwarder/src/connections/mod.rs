@@ -13,7 +13,7 @@ use std::{
     sync::Arc,
 };
 
-use weir_abi::{ConnectionInfo, RecordHeader};
+use weir_abi::{ConnectionInfo, PLAINTEXT, RecordHeader};
 use weir_dissect::Limits;
 
 use self::{
@@ -172,7 +172,8 @@ impl Connections {
             entry.look_again(header, &*self.attribution, (clock, limits), pipeline, book);
         }
         let (before, waited) = (entry.held_bytes(), entry.waits());
-        let mut closes = matches!(body, RecordBody::Close { .. });
+        // The plaintext's end is not the connection's.
+        let mut closes = matches!(body, RecordBody::Close { .. }) && header.flags & PLAINTEXT == 0;
         match &mut entry.state {
             State::Live(live) => live.feed(header, body, pipeline, book),
             State::Waiting(waiting) => {

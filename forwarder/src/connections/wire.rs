@@ -70,6 +70,7 @@ impl Fields<'_> {
             role: u8::from_ne_bytes(self.take()?),
             first_direction: u8::from_ne_bytes(self.take()?),
             undecided: u8::from_ne_bytes(self.take()?),
+            encrypted: u8::from_ne_bytes(self.take()?),
             reserved: self.take()?,
         })
     }

@@ -21,6 +21,8 @@ pub(crate) struct Facts {
     pub(crate) first_seen_ns: u64,
     pub(crate) clock: WallClock,
     pub(crate) workload: Arc<Workload>,
+    /// The wire is TLS; what is recorded of it was read in the clear at a library.
+    pub(crate) encrypted: bool,
     /// Captures that want it if the workload is the server, or the client.
     pub(crate) as_server: Option<Arc<CaptureSet>>,
     pub(crate) as_client: Option<Arc<CaptureSet>>,
@@ -65,7 +67,7 @@ impl Facts {
                 client: *client_end,
                 server: *server_end,
                 server_name: None,
-                is_tls: false,
+                is_tls: self.encrypted,
                 alpn: None,
                 version: identity.version.clone(),
             })

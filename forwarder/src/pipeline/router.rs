@@ -7,7 +7,7 @@ use std::{
 };
 
 use weir_abi::Role;
-use weir_plan::{CaptureDirection, CapturePlan, ObjectKey, Protocol};
+use weir_plan::{CaptureDirection, CapturePlan, ObjectKey, Protocol, TlsMode};
 use weir_rrpair::Uuid;
 
 use super::{
@@ -53,6 +53,8 @@ pub(crate) struct Side {
     pub(crate) role: Role,
     /// Own port of a server, remote port of a client.
     pub(crate) port: u16,
+    /// Only its plaintext can be read.
+    pub(crate) encrypted: bool,
 }
 
 #[derive(Debug)]
@@ -241,7 +243,8 @@ impl State {
     }
 
     fn wants(&self, side: Side) -> bool {
-        let CapturePlan { direction, ports, protocols, suspended, .. } = &self.plan;
+        let CapturePlan { direction, ports, protocols, suspended, tls, .. } = &self.plan;
+        let readable = !side.encrypted || *tls == TlsMode::Decrypt;
         let direction = match direction {
             CaptureDirection::Both => true,
             CaptureDirection::Inbound => side.role == Role::Server,
@@ -250,6 +253,6 @@ impl State {
         // HTTP is all that is decoded yet.
         let protocol = protocols.is_empty() || protocols.contains(&Protocol::Http);
         let port = ports.is_empty() || ports.contains(&side.port);
-        direction && protocol && port && !suspended && !self.complete
+        direction && protocol && port && readable && !suspended && !self.complete
     }
 }

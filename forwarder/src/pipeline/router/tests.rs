@@ -1,7 +1,7 @@
 use super::*;
 use crate::testing::{capture, key, shop};
 
-const SERVER: Side = Side { role: Role::Server, port: 80 };
+const SERVER: Side = Side { role: Role::Server, port: 80, encrypted: false };
 
 #[test]
 fn a_capture_is_complete_when_its_duration_is_over_and_a_reload_does_not_restart_it() {

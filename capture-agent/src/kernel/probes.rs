@@ -1,0 +1,106 @@
+//! Uprobes at the functions of TLS libraries. Loaded with the first library: who captures
+//! nothing encrypted has none of it.
+
+use std::path::Path;
+
+use aya::programs::{
+    UProbe,
+    uprobe::{UProbeAttachLocation, UProbeLinkId, UProbeScope},
+};
+use weir_tlsprobe::{Function, ProbePlan, ResultSite};
+
+use super::{Kernel, program, refused};
+use crate::error::StartError;
+
+const RESULT: &str = "tls_result";
+const RETURN: &str = "tls_return";
+const PROGRAMS: [&str; 6] =
+    ["tls_read", "tls_write", "tls_read_ex", "tls_write_ex", RESULT, RETURN];
+
+/// A probe in one file, for every process that maps it, now or later.
+#[derive(Debug)]
+pub(crate) struct ProbeLink(&'static str, UProbeLinkId);
+
+/// The program for a function's arguments; `None` where they tell nothing of plaintext.
+fn begins(function: Function) -> Option<&'static str> {
+    match function {
+        Function::SslRead | Function::GnutlsRecordRecv => Some("tls_read"),
+        Function::SslWrite | Function::GnutlsRecordSend => Some("tls_write"),
+        Function::SslReadEx => Some("tls_read_ex"),
+        Function::SslWriteEx => Some("tls_write_ex"),
+        Function::SslSetFd | Function::GnutlsTransportSetInt2 => None,
+    }
+}
+
+impl Kernel {
+    /// Probes the file at `path` by its plan: all of it, or nothing.
+    ///
+    /// # Errors
+    /// [`StartError::Kernel`].
+    pub(crate) fn probe(
+        &mut self,
+        path: &Path,
+        plan: &ProbePlan,
+    ) -> Result<Vec<ProbeLink>, StartError> {
+        self.load_probes()?;
+        let mut links = Vec::new();
+        for probe in &plan.probes {
+            let Some(name) = begins(probe.function) else { continue };
+            // The result first: a call under way has no arguments then, and is passed over.
+            let result = match probe.result {
+                ResultSite::Branch(offset) => Some((RESULT, offset)),
+                ResultSite::Uretprobe(_) => Some((RETURN, probe.entry)),
+                ResultSite::NotNeeded => None,
+            };
+            for (name, offset) in result.into_iter().chain([(name, probe.arguments.offset)]) {
+                match self.attach_probe(name, path, offset) {
+                    Ok(link) => links.push(link),
+                    Err(error) => {
+                        self.remove_probes(links);
+                        return Err(error);
+                    }
+                }
+            }
+        }
+        Ok(links)
+    }
+
+    fn load_probes(&mut self) -> Result<(), StartError> {
+        if self.probes_loaded {
+            return Ok(());
+        }
+        for name in PROGRAMS {
+            let program: &mut UProbe = program(&mut self.programs, name)?;
+            program
+                .load()
+                .map_err(|source| StartError::kernel(format!("load the program {name}"), source))?;
+        }
+        self.probes_loaded = true;
+        Ok(())
+    }
+
+    fn attach_probe(
+        &mut self,
+        name: &'static str,
+        path: &Path,
+        offset: u64,
+    ) -> Result<ProbeLink, StartError> {
+        let program: &mut UProbe = program(&mut self.programs, name)?;
+        let place = UProbeAttachLocation::AbsoluteOffset(offset);
+        let link = program
+            .attach(place, path, UProbeScope::AllProcesses)
+            .map_err(|source| refused(name, source))?;
+        Ok(ProbeLink(name, link))
+    }
+
+    /// Takes probes away.
+    pub(crate) fn remove_probes(&mut self, links: Vec<ProbeLink>) {
+        for ProbeLink(name, link) in links {
+            let detached = program::<UProbe>(&mut self.programs, name)
+                .and_then(|program| program.detach(link).map_err(|source| refused(name, source)));
+            if let Err(error) = detached {
+                tracing::warn!(name, %error, "could not take a probe away");
+            }
+        }
+    }
+}

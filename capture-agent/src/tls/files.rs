@@ -1,0 +1,166 @@
+//! The files of a process that may have TLS functions. Nothing is followed outside the process's
+//! own root, and what is opened is looked at before it is read.
+
+use std::{
+    fs::{self, File},
+    io::Read as _,
+    os::unix::fs::MetadataExt as _,
+    path::Path,
+};
+
+use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+
+/// Larger files are not read.
+const MAX_FILE_BYTES: u64 = 256 << 20;
+/// Most bytes read of a process's list of mappings.
+const MAX_MAPS_BYTES: u64 = 4 << 20;
+/// Most libraries looked at in one process.
+const MAX_LIBRARIES: usize = 16;
+
+/// Where systems keep the libraries that new programs will use.
+const USUAL: [&str; 12] = [
+    "lib/x86_64-linux-gnu/libssl.so.3",
+    "lib/x86_64-linux-gnu/libssl.so.1.1",
+    "lib/x86_64-linux-gnu/libgnutls.so.30",
+    "lib64/libssl.so.3",
+    "lib64/libssl.so.1.1",
+    "lib64/libgnutls.so.30",
+    "lib/libssl.so.3",
+    "lib/libssl.so.1.1",
+    "usr/lib/libssl.so.3",
+    "usr/lib/libssl.so.1.1",
+    "usr/lib/libgnutls.so.30",
+    "usr/local/lib/libssl.so.3",
+];
+
+/// Which file, and which content of it.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(super) struct FileId {
+    device: u64,
+    inode: u64,
+    size: u64,
+    changed: (i64, i64),
+}
+
+/// An open regular file of acceptable size.
+pub(super) struct Candidate {
+    pub(super) id: FileId,
+    pub(super) file: File,
+}
+
+impl Candidate {
+    fn new(file: File) -> Option<Self> {
+        let found = file.metadata().ok()?;
+        (found.is_file() && found.len() <= MAX_FILE_BYTES).then_some(())?;
+        let id = FileId {
+            device: found.dev(),
+            inode: found.ino(),
+            size: found.len(),
+            changed: (found.mtime(), found.mtime_nsec()),
+        };
+        Some(Self { id, file })
+    }
+
+    /// Its content; a file that grows meanwhile is cut.
+    pub(super) fn read(&self) -> Option<Vec<u8>> {
+        let mut bytes = Vec::new();
+        (&self.file).take(MAX_FILE_BYTES).read_to_end(&mut bytes).ok()?;
+        Some(bytes)
+    }
+}
+
+/// The program that `pid` runs.
+pub(super) fn program(pid: u32) -> Option<Candidate> {
+    Candidate::new(File::open(format!("/proc/{pid}/exe")).ok()?)
+}
+
+/// The libraries that `pid` has mapped, as far as their names are those of TLS libraries.
+pub(super) fn mapped(pid: u32) -> Vec<Candidate> {
+    let mut text = Vec::new();
+    let Ok(file) = File::open(format!("/proc/{pid}/maps")) else { return Vec::new() };
+    if file.take(MAX_MAPS_BYTES).read_to_end(&mut text).is_err() {
+        return Vec::new();
+    }
+    let text = String::from_utf8_lossy(&text);
+    let lines = text.lines().filter_map(mapping).filter(|(_, path)| is_tls_library(path));
+    lines.take(MAX_LIBRARIES).filter_map(|(range, path)| open_mapped(pid, range, path)).collect()
+}
+
+/// Address range and path of an executable mapping of a file.
+fn mapping(line: &str) -> Option<(&str, &str)> {
+    let (range, rest) = line.split_once(' ')?;
+    let (rights, _) = rest.split_once(' ')?;
+    // The path begins at the first slash: nothing before it has one.
+    let path = &rest[rest.find('/')?..];
+    rights.contains('x').then_some((range, path))
+}
+
+fn is_tls_library(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    ["libssl", "libgnutls", "boringssl", "tcnative", "conscrypt"]
+        .iter()
+        .any(|part| name.contains(part))
+}
+
+/// Opens by the mapping itself, which finds also what was deleted or replaced; else by its path.
+fn open_mapped(pid: u32, range: &str, path: &str) -> Option<Candidate> {
+    let by_mapping = File::open(format!("/proc/{pid}/map_files/{range}")).ok();
+    by_mapping
+        .and_then(Candidate::new)
+        .or_else(|| in_root(pid, path.strip_suffix(" (deleted)").unwrap_or(path)))
+}
+
+/// The file systems' libraries under the root of `pid`.
+pub(super) fn usual(pid: u32) -> Vec<Candidate> {
+    USUAL.iter().filter_map(|path| in_root(pid, path)).collect()
+}
+
+fn in_root(pid: u32, path: &str) -> Option<Candidate> {
+    let root = File::open(format!("/proc/{pid}/root")).ok()?;
+    // Links are followed as the process would: an absolute one begins at its own root.
+    let found = openat2(
+        root,
+        Path::new(path),
+        OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK,
+        Mode::empty(),
+        ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
+    );
+    Candidate::new(File::from(found.ok()?))
+}
+
+/// Device and inode of the root of `pid`.
+pub(super) fn root(pid: u32) -> Option<(u64, u64)> {
+    let found = fs::metadata(format!("/proc/{pid}/root/")).ok()?;
+    Some((found.dev(), found.ino()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn executable_mappings_of_files_are_found() {
+        let line = "7f1c-7f2d r-xp 00001000 fe:00 1234   /usr/lib/x/libssl.so.3 (deleted)";
+        assert_eq!(mapping(line), Some(("7f1c-7f2d", "/usr/lib/x/libssl.so.3 (deleted)")));
+        assert_eq!(mapping("7f1c-7f2d rw-p 00001000 fe:00 1234   /usr/lib/libssl.so.3"), None);
+        assert_eq!(mapping("7f1c-7f2d r-xp 00000000 00:00 0      [vdso]"), None);
+        assert_eq!(mapping(""), None);
+    }
+
+    #[test]
+    fn libraries_are_known_by_their_names() {
+        assert!(is_tls_library("/usr/lib/x86_64-linux-gnu/libssl.so.3"));
+        assert!(is_tls_library("/app/psycopg2_binary.libs/libssl-81ffa89e.so.3"));
+        assert!(!is_tls_library("/opt/libssl/libfoo.so"));
+    }
+
+    #[test]
+    fn the_program_of_this_process_is_opened_and_nothing_of_none() {
+        let id = std::process::id();
+        let program = program(id).unwrap();
+        assert!(program.read().unwrap().starts_with(b"\x7fELF"));
+        assert!(root(id).is_some());
+        assert!(in_root(id, "../../../proc/self/exe").is_none_or(|found| found.id != program.id));
+        assert!(super::program(u32::MAX).is_none());
+    }
+}
