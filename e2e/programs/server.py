@@ -1,4 +1,4 @@
-"""A Python server of the component tests: `python3 server.py PORT`, or `wsgi` under gunicorn."""
+"""A Python server of the component tests: `python3 server.py PORT [CERTIFICATE KEY]`, or `wsgi` under gunicorn."""
 
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -60,4 +60,11 @@ def wsgi(environ, start_response):
 
 
 if __name__ == "__main__":
-    Server(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+    server = Server(("127.0.0.1", int(sys.argv[1])), Handler)
+    if len(sys.argv) > 2:
+        import ssl
+
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(sys.argv[2], sys.argv[3])
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.serve_forever()

@@ -15,6 +15,8 @@ pub struct Ledger {
     /// Exchanges of which too little was seen for a pair, in the kernel's count and in ours.
     pub lost_exchanges: u64,
     pub undecodable_bytes: u64,
+    /// Connections that were not decoded any further.
+    pub opaque_connections: u64,
     /// Records that an exporter was given, over all exporters.
     pub seen: u64,
     pub exported: u64,
@@ -54,6 +56,7 @@ impl Ledger {
             half_pairs: sum(&decoded["half_pairs"])?,
             lost_exchanges: sum(&decoded["lost_exchanges"])? + kernel.sum::<Result<u64>>()?,
             undecodable_bytes: sum(&decoded["undecodable_bytes"])?,
+            opaque_connections: sum(&decoded["opaque_connections"])?,
             balanced: true,
             text: line.to_owned(),
             ..Self::default()

@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result};
 
 use crate::{
     artifacts,
-    process::{Running, command, free_port},
+    process::{Running, command, free_port, run},
     random::Random,
 };
 
@@ -158,6 +158,50 @@ pub fn python(folder: &Path) -> Result<Server> {
     let mut command = command("python3");
     command.arg(artifacts::program("server.py")).arg(port.to_string());
     Server::start("python", folder, loopback(port), command)
+}
+
+/// Makes `cert.pem` and `key.pem` in `folder`.
+///
+/// # Errors
+///
+/// When openssl fails.
+pub fn certificate(folder: &Path) -> Result<()> {
+    let mut openssl = command("openssl");
+    openssl.current_dir(folder).args(["req", "-x509", "-newkey", "ec", "-nodes", "-days", "2"]);
+    openssl.args(["-pkeyopt", "ec_paramgen_curve:P-256", "-subj", "/CN=localhost"]);
+    openssl.args(["-keyout", "key.pem", "-out", "cert.pem"]);
+    run(openssl).map(drop)
+}
+
+/// Starts the server of Python's standard library with TLS, of any version that the client wants.
+///
+/// # Errors
+///
+/// When it does not start.
+pub fn python_tls(folder: &Path) -> Result<Server> {
+    certificate(folder)?;
+    let port = free_port()?;
+    let mut command = command("/usr/bin/python3");
+    command.arg(artifacts::program("server.py")).arg(port.to_string());
+    command.arg(folder.join("cert.pem")).arg(folder.join("key.pem"));
+    Server::start("python", folder, loopback(port), command)
+}
+
+/// Starts Node's own HTTPS server, whose TLS library never sees the socket.
+///
+/// # Errors
+///
+/// When it does not start.
+pub fn node_tls(folder: &Path) -> Result<Server> {
+    certificate(folder)?;
+    let port = free_port()?;
+    let mut command = command("node");
+    let script = "const fs = require('fs');
+        const options = {key: fs.readFileSync('key.pem'), cert: fs.readFileSync('cert.pem')};
+        require('https').createServer(options, (_, response) => response.end('hello'))
+            .listen(+process.argv[1], '127.0.0.1');";
+    command.current_dir(folder).args(["-e", script, &port.to_string()]);
+    Server::start("node", folder, loopback(port), command)
 }
 
 /// Starts gunicorn with two worker processes of 40 threads.
