@@ -11,7 +11,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
+    fmt, fs,
     io::{BufRead as _, BufReader},
     net::{TcpListener, TcpStream},
     os::fd::OwnedFd,
@@ -137,7 +137,7 @@ impl Selector for Undisclosed {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Connection {
     tgid: u32,
     encrypted: bool,
@@ -147,6 +147,14 @@ struct Connection {
     plain: [Vec<u8>; 2],
     plain_ends: Option<(u64, u64)>,
     closed: bool,
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { tgid, encrypted, wire, plain, plain_ends, closed } = self;
+        let lengths = plain.each_ref().map(Vec::len);
+        write!(f, "{tgid} {encrypted} {wire} {lengths:?} {plain_ends:?} {closed}")
+    }
 }
 
 /// Reads until `count` connections were closed.
@@ -198,7 +206,7 @@ fn body(length: usize, seed: usize) -> Vec<u8> {
 /// Both ends of each connection saw the same plaintext, and nothing else was copied.
 fn check(all: &BTreeMap<u64, Connection>, server: u32) -> Vec<(Vec<u8>, Vec<u8>)> {
     for connection in all.values() {
-        assert!(connection.encrypted && connection.wire == 0, "ciphertext was copied");
+        assert!(connection.encrypted && connection.wire == 0, "ciphertext was copied: {all:?}");
         let [ingress, egress] = &connection.plain;
         let ends = (ingress.len() as u64, egress.len() as u64);
         assert_eq!(connection.plain_ends, Some(ends));
@@ -210,12 +218,12 @@ fn check(all: &BTreeMap<u64, Connection>, server: u32) -> Vec<(Vec<u8>, Vec<u8>)
     let mut asked: Vec<_> = asked.iter().map(|c| (&c.plain[1], &c.plain[0])).collect();
     served.sort_unstable();
     asked.sort_unstable();
-    assert!(served == asked, "the two ends differ");
+    let lengths = |ends: &[(&Vec<u8>, &Vec<u8>)]| -> Vec<_> {
+        ends.iter().map(|(request, response)| (request.len(), response.len())).collect()
+    };
+    let (here, there) = (lengths(&served), lengths(&asked));
+    assert!(served == asked, "the two ends differ: {here:?} {there:?}");
     served.into_iter().map(|(request, response)| (request.clone(), response.clone())).collect()
-}
-
-fn ends_with(all: &[u8], part: &[u8]) -> bool {
-    all.ends_with(part)
 }
 
 #[test]
@@ -241,8 +249,8 @@ fn curl_and_python_are_read_at_both_ends() {
     for (seed, size) in sizes.into_iter().enumerate() {
         let body = body(size, seed);
         let with = |(request, response): &&(Vec<u8>, Vec<u8>)| {
-            ends_with(request, &body)
-                && ends_with(response, &body)
+            request.ends_with(&body)
+                && response.ends_with(&body)
                 && request.starts_with(b"POST /1 ")
         };
         assert!(seen.iter().any(|exchange| with(&exchange)), "{size} bytes");
@@ -267,7 +275,7 @@ fn curl_and_nginx_are_read_at_both_ends_in_every_version() {
         let (request, response) = &seen[0];
         let asked = request.windows(10).filter(|part| part == b"GET /file?").count();
         assert_eq!((seen.len(), asked), (1, 20), "{protocol}");
-        assert!(ends_with(response, &body(70_000, 1)));
+        assert!(response.ends_with(&body(70_000, 1)));
     }
 }
 

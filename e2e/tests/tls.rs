@@ -57,7 +57,8 @@ fn python_over_tls_gives_every_pair_byte_for_byte() {
                 let data = format!("@{}", file.display());
                 curl(&[version, &["--data-binary", &data, &at("/echo?[1-5]")]].concat());
                 let name = file.display().to_string();
-                let chunked = ["-T", &name, "-H", "Transfer-Encoding: chunked", &at("/echo?chunked")];
+                let chunked =
+                    ["-T", &name, "-H", "Transfer-Encoding: chunked", &at("/echo?chunked")];
                 curl(&[version, &chunked].concat());
             });
             assert_eq!((pairs.len(), ledger.lost_exchanges), (56, 0), "{hook} {ledger:?}");

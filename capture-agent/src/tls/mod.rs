@@ -126,11 +126,6 @@ impl Libraries {
         *self = Self::default();
     }
 
-    /// Files that are probed.
-    pub(crate) fn probed(&self) -> usize {
-        self.probed.len()
-    }
-
     fn take_usual(&mut self, pid: u32, kernel: &mut Kernel) {
         let Some(root) = files::root(pid) else { return };
         if let Some((looked, found)) = self.roots.get(&root)
