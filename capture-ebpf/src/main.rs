@@ -91,28 +91,35 @@ pub fn process_exit(ctx: RawTracePointContext) -> i32 {
 /// Where `SSL_read(ssl, buffer, length)` and its like have their arguments.
 #[uprobe]
 pub fn tls_read(ctx: ProbeContext) -> u32 {
-    tls::begins(ctx.as_ptr().cast(), Direction::Ingress, false);
+    tls::begins(ctx.as_ptr().cast(), tls::READ);
     0
 }
 
 /// Where `SSL_write(ssl, buffer, length)` and its like have their arguments.
 #[uprobe]
 pub fn tls_write(ctx: ProbeContext) -> u32 {
-    tls::begins(ctx.as_ptr().cast(), Direction::Egress, false);
+    tls::begins(ctx.as_ptr().cast(), tls::WRITE);
     0
 }
 
 /// Where `SSL_read_ex(ssl, buffer, length, &moved)` has its arguments.
 #[uprobe]
 pub fn tls_read_ex(ctx: ProbeContext) -> u32 {
-    tls::begins(ctx.as_ptr().cast(), Direction::Ingress, true);
+    tls::begins(ctx.as_ptr().cast(), tls::READ | tls::EX);
     0
 }
 
 /// Where `SSL_write_ex(ssl, buffer, length, &moved)` has its arguments.
 #[uprobe]
 pub fn tls_write_ex(ctx: ProbeContext) -> u32 {
-    tls::begins(ctx.as_ptr().cast(), Direction::Egress, true);
+    tls::begins(ctx.as_ptr().cast(), tls::WRITE | tls::EX);
+    0
+}
+
+/// Where `SSL_do_handshake(ssl)` and its like have their argument.
+#[uprobe]
+pub fn tls_handshake(ctx: ProbeContext) -> u32 {
+    tls::begins(ctx.as_ptr().cast(), tls::HANDSHAKE);
     0
 }
 

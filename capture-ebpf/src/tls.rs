@@ -23,6 +23,15 @@ use crate::{
     state::State,
 };
 
+/// What a function does, as bits.
+pub const READ: u32 = 0;
+pub const WRITE: u32 = 1;
+/// It leaves the number of bytes in memory.
+pub const EX: u32 = 2;
+/// It moves no plaintext, but may read more than it needs, of which a later call then has the
+/// plaintext without the socket.
+pub const HANDSHAKE: u32 = 4;
+
 /// A library's call under way, or the last one, of a thread.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -30,12 +39,14 @@ struct Call {
     /// `SSL *` or the like.
     session: u64,
     buffer: u64,
-    /// Where the function leaves the number of bytes, or 0: in its result.
+    /// Where a function with [`EX`] leaves the number of bytes.
     moved: u64,
     /// 0: not known.
     connection: u64,
-    under_way: u32,
-    egress: u32,
+    /// Calls of the session that are under way, one inside the other.
+    depth: u32,
+    /// [`WRITE`], [`EX`] and [`HANDSHAKE`] as bits.
+    kind: u32,
     walk: Walk,
 }
 
@@ -67,10 +78,10 @@ static NO_CALL: Array<Call> = Array::with_max_entries(1, 0);
 #[map]
 static NO_STREAM: Array<State> = Array::with_max_entries(1, 0);
 
-/// A function of a library begins: `(session, buffer, length)`, and with `ex` where to leave the
+/// A function of a library begins: `(session, buffer, length)`, and with [`EX`] where to leave the
 /// number of bytes.
 #[inline(always)]
-pub fn begins(registers: *const Registers, direction: Direction, ex: bool) {
+pub fn begins(registers: *const Registers, kind: u32) {
     let thread = bpf_get_current_pid_tgid();
     let tgid = (thread >> 32) as u32;
     // SAFETY: the target's value is copied at once.
@@ -100,12 +111,17 @@ pub fn begins(registers: *const Registers, direction: Direction, ex: bool) {
     };
     // SAFETY: a map value; it is this thread's alone.
     unsafe {
+        if kind == HANDSHAKE && (*call).depth > 0 && (*call).session == session {
+            // Inside a call of the same session, which goes on afterwards.
+            (*call).depth += 1;
+            return;
+        }
         (*call).session = session;
         (*call).buffer = buffer;
-        (*call).moved = if ex { fourth } else { 0 };
+        (*call).moved = fourth;
         (*call).connection = connection;
-        (*call).egress = u32::from(matches!(direction, Direction::Egress));
-        (*call).under_way = 1;
+        (*call).kind = kind;
+        (*call).depth = 1;
     }
 }
 
@@ -118,7 +134,7 @@ pub fn moved(state: &State, tgid: u32, buffer: Buffer) {
     // SAFETY: as in `begins`.
     let call = unsafe { &mut *call };
     let connection = state.connection;
-    if call.under_way == 0 || call.connection == connection || connection == 0 {
+    if call.depth == 0 || call.connection == connection || connection == 0 {
         return;
     }
     // A library may look something up elsewhere meanwhile, but not in TLS.
@@ -152,12 +168,15 @@ pub fn returns(result: u64) {
     let Some(pointer) = TLS_CALLS.get_ptr_mut(&thread) else { return };
     // SAFETY: as in `begins`.
     let call = unsafe { &mut *pointer };
-    if call.under_way == 0 {
+    if call.depth == 0 {
         return;
     }
-    call.under_way = 0;
+    call.depth -= 1;
+    if call.depth > 0 || call.kind == HANDSHAKE {
+        return;
+    }
     let result = result as i32;
-    let length = if call.moved == 0 {
+    let length = if call.kind & EX == 0 {
         result
     } else if result == 1 {
         // SAFETY: a plain number.
@@ -173,7 +192,7 @@ pub fn returns(result: u64) {
         lose(Loss::TlsUnjoined, length as u64, 0);
         return;
     };
-    let direction = if call.egress == 1 { Direction::Egress } else { Direction::Ingress };
+    let direction = if call.kind & WRITE != 0 { Direction::Egress } else { Direction::Ingress };
     // SAFETY: map values; a session is used by one thread at a time.
     unsafe {
         let walk = &raw mut (*pointer).walk;

@@ -14,8 +14,8 @@ use crate::error::StartError;
 
 const RESULT: &str = "tls_result";
 const RETURN: &str = "tls_return";
-const PROGRAMS: [&str; 6] =
-    ["tls_read", "tls_write", "tls_read_ex", "tls_write_ex", RESULT, RETURN];
+const PROGRAMS: [&str; 7] =
+    ["tls_read", "tls_write", "tls_read_ex", "tls_write_ex", "tls_handshake", RESULT, RETURN];
 
 /// A probe in one file, for every process that maps it, now or later.
 #[derive(Debug)]
@@ -28,6 +28,7 @@ fn begins(function: Function) -> Option<&'static str> {
         Function::SslWrite | Function::GnutlsRecordSend => Some("tls_write"),
         Function::SslReadEx => Some("tls_read_ex"),
         Function::SslWriteEx => Some("tls_write_ex"),
+        Function::SslHandshake => Some("tls_handshake"),
         Function::SslSetFd | Function::GnutlsTransportSetInt2 => None,
     }
 }

@@ -45,6 +45,8 @@ pub enum Function {
     SslReadEx,
     /// `int SSL_write_ex(SSL *, const void *, size_t, size_t *)`
     SslWriteEx,
+    /// `int SSL_do_handshake(SSL *)`, `int SSL_accept(SSL *)`, `int SSL_connect(SSL *)`
+    SslHandshake,
     /// `int SSL_set_fd(SSL *, int)`
     SslSetFd,
     /// `ssize_t gnutls_record_recv(gnutls_session_t, void *, size_t)`
@@ -63,6 +65,7 @@ impl Function {
             b"SSL_write" => Self::SslWrite,
             b"SSL_read_ex" => Self::SslReadEx,
             b"SSL_write_ex" => Self::SslWriteEx,
+            b"SSL_do_handshake" | b"SSL_accept" | b"SSL_connect" => Self::SslHandshake,
             b"SSL_set_fd" => Self::SslSetFd,
             b"gnutls_record_recv" => Self::GnutlsRecordRecv,
             b"gnutls_record_send" => Self::GnutlsRecordSend,
@@ -74,6 +77,7 @@ impl Function {
     /// How many arguments a probe reads, all in registers.
     pub fn arguments(self) -> usize {
         match self {
+            Self::SslHandshake => 1,
             Self::SslSetFd => 2,
             Self::SslRead
             | Self::SslWrite
