@@ -70,6 +70,54 @@ fn a_mapped_address_is_an_ipv4_one() {
     assert_eq!(address(bytes).to_string(), "2000::ffff:a00:1");
 }
 
+/// A record of plaintext: BEGINS_RUN and PLAINTEXT, in this direction and run.
+fn plaintext(direction: u8, run: u32, text: &[u8]) -> Vec<u8> {
+    let mut bytes = record(1, 2, u32::try_from(text.len()).unwrap(), text);
+    bytes[28..32].copy_from_slice(&run.to_ne_bytes());
+    bytes[37] = direction;
+    bytes[39] = 1 | PLAINTEXT;
+    bytes
+}
+
+/// Opens an encrypted connection of a server.
+fn encrypted() -> Vec<u8> {
+    let mut open = vec![0; 64];
+    (open[56], open[59]) = (1, 1);
+    record(1, 1, 0, &open)
+}
+
+#[test]
+fn an_encrypted_connection_without_plaintext_is_opaque_at_its_end() {
+    let (mut table, mut pipeline, mut book) = table();
+    table.record(&encrypted(), &mut pipeline, &mut book);
+    assert!(book.node.decoded.opaque_connections.is_empty());
+    table.record(&record(1, 4, 8, &1000_u64.to_ne_bytes()), &mut pipeline, &mut book);
+    assert_eq!(book.node.decoded.opaque_connections, [("tls", 1)].into());
+    assert_eq!(book.node.decoded.undecodable_bytes, [("tls", 1000)].into());
+    assert!(table.table.is_empty());
+}
+
+#[test]
+fn an_encrypted_connection_gives_the_pairs_of_its_plaintext() {
+    let (mut table, mut pipeline, mut book) = table();
+    let request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    let response = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
+    table.record(&encrypted(), &mut pipeline, &mut book);
+    table.record(&plaintext(0, 0, request), &mut pipeline, &mut book);
+    table.record(&plaintext(1, 1, response), &mut pipeline, &mut book);
+    let mut end = record(1, 4, 8, &(request.len() as u64).to_ne_bytes());
+    end[16..24].copy_from_slice(&(response.len() as u64).to_ne_bytes());
+    end[28..32].copy_from_slice(&1_u32.to_ne_bytes());
+    end[39] = PLAINTEXT;
+    table.record(&end, &mut pipeline, &mut book);
+    assert_eq!(table.table.len(), 1, "the wire goes on");
+    table.record(&record(1, 4, 8, &1000_u64.to_ne_bytes()), &mut pipeline, &mut book);
+    let counts = &book.node.decoded;
+    assert_eq!((counts.pairs, counts.half_pairs_total(), counts.lost_exchanges_total()), (1, 0, 0));
+    assert!(counts.opaque_connections.is_empty() && counts.undecodable_bytes.is_empty());
+    assert!(table.table.is_empty());
+}
+
 #[test]
 fn ten_thousand_idle_connections_hold_little() {
     let (mut table, mut pipeline, mut book) = table();
