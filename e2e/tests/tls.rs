@@ -14,15 +14,15 @@ use weir_e2e::{
 /// Captures `server` while `traffic` runs.
 fn capture(
     folder: &Path,
-    server: &Server,
+    server: &mut Server,
     hook: &'static str,
-    traffic: impl FnOnce(),
+    traffic: impl FnOnce(&mut Server),
 ) -> (weir_e2e::ledger::Ledger, Vec<Pair>) {
     let collect = Collect::start(folder).unwrap();
     let endpoint = collect.endpoint(Transport::Grpc);
     let setup = Setup { hook: Some(hook), ..Setup::port(server.address.port(), vec![endpoint]) };
     let run = Run::start(folder, &setup).unwrap();
-    traffic();
+    traffic(server);
     let ledger = run.finish().unwrap();
     let pairs = collect.finish().unwrap();
     assert_eq!(ledger.exported, pairs.len() as u64, "{ledger:?}");
@@ -49,9 +49,10 @@ fn python_over_tls_gives_every_pair_byte_for_byte() {
             let upload: Vec<u8> = (0..100_000_u32).map(|at| (at % 251) as u8).collect();
             let file = folder.path().join("upload");
             fs::write(&file, &upload).unwrap();
-            let server = servers::python_tls(folder.path()).unwrap();
-            let at = |path: &str| format!("https://{}{path}", server.address);
-            let (ledger, pairs) = capture(folder.path(), &server, hook, || {
+            let mut server = servers::python_tls(folder.path()).unwrap();
+            let address = server.address;
+            let at = |path: &str| format!("https://{address}{path}");
+            let (ledger, pairs) = capture(folder.path(), &mut server, hook, |_| {
                 // One connection for fifty requests.
                 curl(&[version, &[&at("/bytes/[1-50]")]].concat());
                 let data = format!("@{}", file.display());
@@ -84,9 +85,11 @@ fn python_over_tls_gives_every_pair_byte_for_byte() {
 #[ignore = "needs root and eBPF"]
 fn a_server_whose_library_never_sees_the_socket_is_counted_as_opaque() {
     let folder = tempfile::tempdir().unwrap();
-    let server = servers::node_tls(folder.path()).unwrap();
-    let (ledger, pairs) = capture(folder.path(), &server, HOOKS[0], || {
+    let mut server = servers::node_tls(folder.path()).unwrap();
+    let (ledger, pairs) = capture(folder.path(), &mut server, HOOKS[0], |server| {
         curl(&[&format!("https://{}/", server.address)]);
+        // Its bytes are known with its end.
+        server.wait_for_no_connections().unwrap();
     });
     assert_eq!(pairs.len(), 0);
     assert_eq!((ledger.opaque_connections, ledger.lost_exchanges), (1, 0), "{ledger:?}");
