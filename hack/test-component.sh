@@ -11,6 +11,6 @@ cargo build --locked -p weir-cli
 host=$(rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')
 export "CARGO_TARGET_${host}_RUNNER=$runner"
 # The kernel side alone first: what fails there explains what fails behind it.
-cargo test --locked -p weir-capture-agent --test kernel --test daemon -- --ignored --test-threads=1 --skip peer
+cargo test --locked -p weir-capture-agent --test kernel --test daemon --test tls -- --ignored --test-threads=1 --skip peer
 cargo test --locked -p weir-e2e --no-fail-fast --test receivers --test delivery --test faults \
-    --test syscalls --test overload --test completeness -- --ignored --test-threads=1
+    --test syscalls --test tls --test overload --test completeness -- --ignored --test-threads=1
