@@ -97,7 +97,7 @@ mod tests {
         json!({
             "node": {"decoded": {
                 "pairs": 8, "responses_only": 1, "half_pairs": {"no_response": 2}, "lost_exchanges": {"ring_full": 3},
-                "undecodable_bytes": {"tls": 4, "malformed": 5},
+                "undecodable_bytes": {"tls": 4, "malformed": 5}, "opaque_connections": {"tls": 2},
             }},
             "exporters": [{
                 "counts": {
@@ -116,7 +116,7 @@ mod tests {
         assert!(ledger.balances());
         assert_eq!((ledger.pairs, ledger.half_pairs, ledger.lost_exchanges), (9, 2, 8));
         assert_eq!((ledger.seen, ledger.exported, ledger.retries), (9, 4, 7));
-        assert_eq!(ledger.undecodable_bytes, 9);
+        assert_eq!((ledger.undecodable_bytes, ledger.opaque_connections), (9, 2));
     }
 
     #[test]

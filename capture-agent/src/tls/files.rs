@@ -91,7 +91,7 @@ fn mapping(line: &str) -> Option<(&str, &str)> {
     let (range, rest) = line.split_once(' ')?;
     let (rights, _) = rest.split_once(' ')?;
     // The path begins at the first slash: nothing before it has one.
-    let path = &rest[rest.find('/')?..];
+    let path = rest.get(rest.find('/')?..)?;
     rights.contains('x').then_some((range, path))
 }
 
