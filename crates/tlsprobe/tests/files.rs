@@ -344,7 +344,7 @@ mod tests {
             compared += 1;
         }
         assert_eq!(compared, plan.probes.len());
-        assert_eq!(compared, 5, "all that are looked for");
+        assert_eq!(compared, 8, "all that are looked for");
     }
 
     /// What is true of every plan, whatever the file.
