@@ -4,6 +4,8 @@
 //! Needs root, openssl, curl, nginx and Python.
 
 #![expect(
+    clippy::cast_possible_truncation,
+    clippy::panic,
     clippy::tests_outside_test_module,
     clippy::unwrap_used,
     reason = "an integration test is a test module"
@@ -223,19 +225,19 @@ fn check(all: &BTreeMap<u64, Connection>, server: u32) -> Vec<(Vec<u8>, Vec<u8>)
         let ends = (ingress.len() as u64, egress.len() as u64);
         assert_eq!(connection.plain_ends, Some(ends));
     }
-    let (served, asked): (Vec<_>, Vec<_>) =
+    let (answered, asked): (Vec<_>, Vec<_>) =
         all.values().partition(|connection| connection.tgid == server);
-    assert_eq!(served.len(), asked.len());
-    let mut served: Vec<_> = served.iter().map(|c| (&c.plain[0], &c.plain[1])).collect();
+    assert_eq!(answered.len(), asked.len());
+    let mut answered: Vec<_> = answered.iter().map(|c| (&c.plain[0], &c.plain[1])).collect();
     let mut asked: Vec<_> = asked.iter().map(|c| (&c.plain[1], &c.plain[0])).collect();
-    served.sort_unstable();
+    answered.sort_unstable();
     asked.sort_unstable();
     let lengths = |ends: &[(&Vec<u8>, &Vec<u8>)]| -> Vec<_> {
         ends.iter().map(|(request, response)| (request.len(), response.len())).collect()
     };
-    let (here, there) = (lengths(&served), lengths(&asked));
-    assert!(served == asked, "the two ends differ: {here:?} {there:?}");
-    served.into_iter().map(|(request, response)| (request.clone(), response.clone())).collect()
+    let (here, there) = (lengths(&answered), lengths(&asked));
+    assert!(answered == asked, "the two ends differ: {here:?} {there:?}");
+    answered.into_iter().map(|(request, response)| (request.clone(), response.clone())).collect()
 }
 
 #[test]
