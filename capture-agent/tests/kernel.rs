@@ -121,30 +121,34 @@ struct Seen {
     local_address: [u8; 16],
 }
 
-/// Reads what waits in the ring.
-fn drain(ring: &mut RingBuf<MapData>) -> Seen {
+/// Reads what waits in the ring of a process. Others' may lie there too: a process is followed
+/// from its exec on, until the agent has decided.
+fn drain(ring: &mut RingBuf<MapData>, pid: u32) -> Seen {
     let mut seen = Seen::default();
-    read_into(&mut seen, ring);
+    read_into(&mut seen, ring, pid);
     seen
 }
 
 /// Reads until a connection's end was seen: the kernel finishes a close on its own time.
-fn drain_to_close(ring: &mut RingBuf<MapData>) -> Seen {
+fn drain_to_close(ring: &mut RingBuf<MapData>, pid: u32) -> Seen {
     let mut seen = Seen::default();
     let deadline = Instant::now() + Duration::from_secs(20);
     while seen.closed == 0 {
         assert!(Instant::now() < deadline, "no end of the connection: {seen:?}");
-        read_into(&mut seen, ring);
+        read_into(&mut seen, ring, pid);
     }
     seen
 }
 
 /// Every piece must lie where the last one ended.
-fn read_into(seen: &mut Seen, ring: &mut RingBuf<MapData>) {
+fn read_into(seen: &mut Seen, ring: &mut RingBuf<MapData>, pid: u32) {
     while let Some(item) = ring.next() {
         let long = |at: usize| u64::from_ne_bytes(item[at..at + 8].try_into().unwrap());
         let word = |at: usize| u32::from_ne_bytes(item[at..at + 4].try_into().unwrap());
         let (position, length, run) = (long(16), word(24) as usize, word(28));
+        if word(32) != pid {
+            continue;
+        }
         seen.last_run = run;
         let stream = match Direction::from_u8(item[37]) {
             Direction::Ingress => &mut seen.ingress,
@@ -194,11 +198,15 @@ fn conversation_is_captured(hook: Hook, bind: &str, host: &str) {
         .collect();
 
     peer.talk(host, &messages);
-    assert_eq!(drain(&mut ring).opened, 0, "nothing is captured before a selector is set");
+    assert_eq!(
+        drain(&mut ring, peer.child.id()).opened,
+        0,
+        "nothing is captured before a selector is set"
+    );
 
     agent.set_selector(Some(Arc::new(OnlyPid(peer.child.id())))).unwrap();
     peer.talk(host, &messages);
-    let seen = drain_to_close(&mut ring);
+    let seen = drain_to_close(&mut ring, peer.child.id());
     let expected = messages.concat();
     assert_eq!((seen.opened, seen.closed), (1, 1));
     assert_eq!(seen.ports.0, peer.port);
@@ -207,7 +215,11 @@ fn conversation_is_captured(hook: Hook, bind: &str, host: &str) {
 
     agent.set_selector(None).unwrap();
     peer.talk(host, &messages);
-    assert_eq!(drain(&mut ring).opened, 0, "nothing is captured after the last capture ended");
+    assert_eq!(
+        drain(&mut ring, peer.child.id()).opened,
+        0,
+        "nothing is captured after the last capture ended"
+    );
 }
 
 #[test]
@@ -245,7 +257,7 @@ fn a_connection_older_than_the_capture_is_captured_from_its_next_call_on() {
     stream.read_exact(&mut echo).unwrap();
     drop(stream);
     read_until(&mut peer.output, "done");
-    let seen = drain_to_close(&mut ring);
+    let seen = drain_to_close(&mut ring, peer.child.id());
     assert_eq!(seen.ingress.bytes, b"later");
     assert_eq!(seen.egress.bytes, b"later");
 }
@@ -260,7 +272,7 @@ fn a_full_ring_loses_nothing_unseen() {
     agent.set_selector(Some(Arc::new(OnlyPid(peer.child.id())))).unwrap();
     // 100 exchanges of two runs each, in a ring that holds a few of them.
     peer.talk("127.0.0.1", &vec![message(300); 100]);
-    let seen = drain(&mut ring);
+    let seen = drain(&mut ring, peer.child.id());
     let losses = agent.losses();
     let unreported = losses[Loss::CloseUnreported as usize].exchanges;
     let seen_exchanges = u64::from(seen.last_run / 2 + 1);
