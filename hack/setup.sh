@@ -122,6 +122,7 @@ servers_and_load() {
     need nginx nginx-light
     need wrk wrk
     need curl curl
+    need openssl openssl
     need cc build-essential
     need python3 python3
     python3 -c 'import ensurepip, venv' 2>/dev/null || need python3-venv python3-venv
