@@ -4,12 +4,11 @@ use std::{collections::BTreeSet, fs, io, path::Path};
 
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
-use weir_replay::message::Message;
+use weir_replay::{message::Message, observed};
 use weir_rrpair::{
-    Body, Direction, Fields, HttpResponse, RrPair, header,
+    Direction, RrPair,
     json::{object_to_compact_ascii, to_map},
     snapshot::host_directory,
-    text::lossless,
 };
 
 use super::{
@@ -33,7 +32,7 @@ impl Results<'_> {
         for verdict in &self.outcome.verdicts {
             let Some(item) = self.traffic.items.get(verdict.item) else { continue };
             let answer = self.outcome.answers.get(&verdict.item);
-            let record = observed(&item.record, answer, verdict.matches);
+            let record = answered(&item.record, answer, verdict.matches);
             let document = to_map(&record);
             let folder = self.directory.join(host_directory(&document));
             fs::create_dir_all(&folder)?;
@@ -51,7 +50,7 @@ impl Results<'_> {
 }
 
 /// The recorded pair with the answer that came; `refUuid` names the recorded one.
-fn observed(recorded: &RrPair, answer: Option<&Message>, matches: bool) -> RrPair {
+fn answered(recorded: &RrPair, answer: Option<&Message>, matches: bool) -> RrPair {
     let mut record = recorded.clone();
     record.uuid = random_uuid();
     record.direction = Direction::In;
@@ -62,24 +61,9 @@ fn observed(recorded: &RrPair, answer: Option<&Message>, matches: bool) -> RrPai
     record.status =
         answer.and_then(Message::status).map(|s| s.to_string()).unwrap_or_default().into();
     if let Some(http) = &mut record.http {
-        http.res = answer.map(response);
+        http.res = answer.map(observed::response);
     }
     record
-}
-
-fn response(message: &Message) -> HttpResponse {
-    let mut headers = Fields::default();
-    for (name, value) in message.head.fields() {
-        headers.push(header::canonical(&lossless(name).0), lossless(value).0);
-    }
-    HttpResponse {
-        content_type: headers.first("Content-Type").unwrap_or_default().to_owned(),
-        status_code: message.status().unwrap_or_default().into(),
-        status_message: lossless(message.status_message()).0.into(),
-        headers,
-        body: Body(message.body.clone()),
-        ..HttpResponse::default()
-    }
 }
 
 /// Reads the verdict of an earlier replay.

@@ -9,6 +9,8 @@ pub mod compare;
 pub mod condition;
 pub mod head;
 pub mod message;
+pub mod mock;
+pub mod observed;
 pub mod report;
 pub mod target;
 pub mod wire;

@@ -5,9 +5,10 @@ mod tests;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Map, Value};
-use weir_rrpair::{Fields, HttpRequest, HttpResponse, RrPair};
+use weir_rrpair::{Fields, HttpRequest, HttpResponse, RrPair, text::lossless};
 
 use crate::head::Head;
+use crate::message::Message;
 
 /// A request as it goes out.
 #[derive(Clone, Eq, PartialEq)]
@@ -72,25 +73,65 @@ pub fn request(record: &RrPair) -> Result<Outgoing, Unsendable> {
 ///
 /// `None` for a record without a response, or with a body that was not captured whole.
 pub fn response(record: &RrPair, to_head: bool) -> Option<Vec<u8>> {
+    Some(answer(record)?.into_bytes(to_head))
+}
+
+/// A recorded response.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub status: u64,
+    outgoing: Outgoing,
+}
+
+impl Answer {
+    /// For a client of HTTP/1.0, which knows no chunks.
+    pub fn without_chunks(&mut self) {
+        if self.outgoing.is_chunked() {
+            self.outgoing.head.remove("Transfer-Encoding");
+            self.outgoing.head.remove("Trailer");
+        }
+    }
+
+    /// Its client must not use the connection again.
+    pub fn closes(&self) -> bool {
+        self.outgoing.head.lists("connection", "close")
+    }
+
+    /// The bytes of the wire, framed so that their reader finds the end; `to_head`: without the
+    /// body, and with the length that the recorded answer says.
+    pub fn into_bytes(mut self, to_head: bool) -> Vec<u8> {
+        if to_head || matches!(self.status, 100..=199 | 204 | 304) {
+            return self.outgoing.head.to_bytes();
+        }
+        frame(&mut self.outgoing.head, self.outgoing.body.len(), false);
+        self.outgoing.to_bytes()
+    }
+}
+
+/// The response of a record; `None` as for [`response`].
+pub fn answer(record: &RrPair) -> Option<Answer> {
     let res = record.http.as_ref()?.res.as_ref()?;
     let cut = record.tags.value("truncated").is_some_and(|side| side != "request");
     if res.status_code == 0 || cut || res.extra.contains_key("bodyBytes") {
         return None;
     }
-    let mut head = match raw_head(&res.extra) {
+    let head = match raw_head(&res.extra) {
         Some(raw) => Head::from_raw(&raw),
         None => built_response(res),
     };
-    let bodyless = to_head || matches!(res.status_code, 100..=199 | 204 | 304);
-    if bodyless {
-        return Some(head.to_bytes());
-    }
-    frame(&mut head, res.body.0.len(), false);
-    let whole = Outgoing { head, body: res.body.0.clone(), trailers: trailers(&res.trailers) };
-    Some(whole.to_bytes())
+    let outgoing = Outgoing { head, body: res.body.0.clone(), trailers: trailers(&res.trailers) };
+    Some(Answer { status: res.status_code, outgoing })
 }
 
 impl Outgoing {
+    /// A message that came, to be sent on. Its chunks become one.
+    pub fn from_message(message: &Message) -> Self {
+        let trailers = message.trailers.iter();
+        let trailers = trailers.map(|(name, value)| (lossless(name).0, lossless(value).0));
+        let (head, body) = (message.head.clone(), message.body.clone());
+        Self { head, body, trailers: trailers.collect() }
+    }
+
     /// Whether the body is sent in chunks.
     fn is_chunked(&self) -> bool {
         self.head.lists("transfer-encoding", "chunked")

@@ -3,6 +3,7 @@
 pub mod fields;
 pub mod header;
 pub mod json;
+pub mod markdown;
 pub mod model;
 pub mod number;
 pub mod origin;
