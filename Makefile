@@ -76,6 +76,10 @@ test-stores: ## Tests of `weir gather` against a real Elasticsearch (Maven, Java
 	trap 'e2e/elasticsearch/elasticsearch.sh down' EXIT
 	WEIR_TEST_ELASTICSEARCH=$$url cargo test --locked -p weir-cli --test gather -- --ignored
 
+.PHONY: test-web
+test-web: ## `weir web` in a real Chromium
+	@hack/test-web.sh
+
 .PHONY: test-operator
 test-operator: ## The operator and the charts against a real API server
 	@hack/test-operator.sh

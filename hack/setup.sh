@@ -127,6 +127,10 @@ servers_and_load() {
     need python3 python3
     python3 -c 'import ensurepip, venv' 2>/dev/null || need python3-venv python3-venv
     need node nodejs
+    need npm npm
+    command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || {
+        ! command -v apt-get >/dev/null || need chromium chromium || say "no chromium to be had"
+    }
     command -v go >/dev/null ||
         fail "no go: the OpenTelemetry Collector is built from Go modules; install Go 1.25 or newer"
 }

@@ -7,6 +7,7 @@ cd "$(root_of_repository)"
 runner=$("$(dirname "$0")/as-root.sh")
 e2e/otelcol/build.sh >/dev/null
 cargo build --locked -p weir-cli
+cargo test --locked -p weir-cli --test replay_servers -- --ignored
 # Cargo stays with the user; only the test programs run as root.
 host=$(rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')
 export "CARGO_TARGET_${host}_RUNNER=$runner"

@@ -24,7 +24,7 @@ totals() {
         END { printf "%d passed, %d failed\n", passed, failed }' "$log"
 }
 
-for target in check test-unit fuzz-smoke manifests test-operator test-component demo; do
+for target in check test-unit fuzz-smoke manifests test-operator test-web test-component demo; do
     step "$target"
 done
 say "all steps passed"
