@@ -9,14 +9,17 @@ use crate::{
     collect::CollectCommand,
     doctor::DoctorCommand,
     explain::ExplainCommand,
+    files::FilesCommand,
     gather::GatherCommand,
     import::ImportCommand,
     logging::LogFormat,
+    mock::MockCommand,
     replay::ReplayCommand,
     rules::{DlpCommand, FilterCommand},
     run::RunCommand,
     show::ShowCommand,
     style::Style,
+    tail::TailCommand,
     web::WebCommand,
 };
 
@@ -36,6 +39,7 @@ pub struct Cli {
 enum Command {
     Run(RunCommand),
     Collect(CollectCommand),
+    Tail(TailCommand),
     Gather(GatherCommand),
     Show(ShowCommand),
     Web(WebCommand),
@@ -43,7 +47,9 @@ enum Command {
     Dlp(DlpCommand),
     Filter(FilterCommand),
     Replay(Box<ReplayCommand>),
+    Mock(Box<MockCommand>),
     Import(ImportCommand),
+    Files(FilesCommand),
     Doctor(DoctorCommand),
     /// Print the version.
     Version,
@@ -74,12 +80,15 @@ impl Cli {
         match self.command {
             Command::Run(command) => command.run(&mut out, style),
             Command::Collect(command) => command.run(out, style),
+            Command::Tail(command) => command.run(out, style),
             // Nothing goes to stdout (contract §4).
             Command::Gather(command) => command.run(&mut io::stderr()),
             Command::Show(command) => command.run(&mut out, style),
             Command::Web(command) => command.run(&mut out, style),
             Command::Replay(command) => command.run(&mut out, &mut io::stderr(), style),
+            Command::Mock(command) => command.run(&mut out, &mut io::stderr(), style),
             Command::Import(command) => command.run(&mut out),
+            Command::Files(command) => command.run(&mut out, style),
             Command::Explain(command) => command.run(&mut out, style),
             Command::Dlp(command) => command.run(&mut out, style),
             Command::Filter(command) => command.run(&mut out, style),

@@ -13,7 +13,7 @@ use weir_rrpair::RrPair;
 
 use crate::{
     gather::Pattern,
-    snapshot,
+    snapshot::{self, read::Place},
     style::{Style, Tone},
     visible::{Visible, shortened},
 };
@@ -90,7 +90,7 @@ fn grpc_failed(record: &RrPair) -> bool {
 
 fn pretty(
     explained: &[Explanation],
-    read: &[(PathBuf, RrPair)],
+    read: &[(Place, RrPair)],
     out: &mut impl Write,
     style: Style,
 ) -> io::Result<()> {
@@ -110,9 +110,9 @@ fn pretty(
         for reason in &one.reasons {
             // Its text holds no byte that a terminal obeys.
             writeln!(out, "  {}", style.paint(Tone::Marked, reason))?;
-            if let Some((path, record)) = read.get(reason.example) {
+            if let Some((place, record)) = read.get(reason.example) {
                 writeln!(out, "    e.g. {}", shortened(&example(record), 160))?;
-                writeln!(out, "         {}", Visible(&path.to_string_lossy()))?;
+                writeln!(out, "         {}", Visible(&place.to_string()))?;
             }
         }
         if one.passes == 0 {
@@ -142,14 +142,14 @@ fn statuses(one: &Explanation) -> String {
     statuses.collect::<Vec<_>>().join(", ")
 }
 
-fn document(one: &Explanation, read: &[(PathBuf, RrPair)]) -> Value {
+fn document(one: &Explanation, read: &[(Place, RrPair)]) -> Value {
     let route = &one.route;
     let reasons = one.reasons.iter().map(|reason| {
         json!({
             "text": reason.to_string(), "failures": reason.failures,
             "ofFailures": reason.of_failures, "passes": reason.passes,
             "ofPasses": reason.of_passes, "weak": reason.weak,
-            "example": read.get(reason.example).map(|(path, _)| path.to_string_lossy()),
+            "example": read.get(reason.example).map(|(place, _)| place.to_string()),
         })
     });
     json!({

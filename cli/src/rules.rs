@@ -3,7 +3,7 @@
 
 mod dlp;
 mod filter;
-mod recordings;
+pub(crate) mod recordings;
 
 #[cfg(test)]
 mod tests;

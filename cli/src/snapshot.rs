@@ -111,6 +111,9 @@ impl Snapshot {
         let mut snapshot = Self::with_id(config, id);
         let mut pairs = Vec::new();
         for path in record_files(&snapshot.directory)? {
+            if path.extension().is_none_or(|ending| ending != "json") {
+                continue; // not one that a snapshot wrote
+            }
             let damaged = |error| io::Error::other(format!("{}: {error}", path.display()));
             let body = object_from_slice(&fs::read(&path)?).map_err(damaged)?;
             let name = path.file_stem().and_then(|name| Uuid::parse(name.to_str()?));
@@ -249,7 +252,7 @@ impl Snapshot {
     }
 }
 
-/// Every `*.json` below `directory`, in the order of names; `.metadata` and other hidden
+/// Every `*.json`, `*.jsonl` and `*.md` below `directory`, in the order of names; `.metadata` and other hidden
 /// directories left out, and so are those named `results`, which hold what a replay or a mock
 /// wrote (contract §5.1).
 ///
@@ -267,7 +270,7 @@ pub fn record_files(directory: &Path) -> io::Result<BTreeSet<PathBuf>> {
             let kind = entry.file_type()?;
             if kind.is_dir() && !hidden && entry.file_name() != "results" {
                 open.push(entry.path());
-            } else if kind.is_file() && !hidden && is_json(&entry.path()) {
+            } else if kind.is_file() && !hidden && may_hold_records(&entry.path()) {
                 found.insert(entry.path());
             }
         }
@@ -275,8 +278,8 @@ pub fn record_files(directory: &Path) -> io::Result<BTreeSet<PathBuf>> {
     Ok(found)
 }
 
-fn is_json(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "json")
+fn may_hold_records(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ["json", "jsonl", "md"].iter().any(|one| ending == *one))
 }
 
 /// Writes beside the target and renames: a reader never sees half a file.

@@ -9,7 +9,7 @@ mod assets;
 mod index;
 mod load;
 mod marks;
-mod question;
+pub(crate) mod question;
 mod server;
 mod sums;
 

@@ -2,16 +2,14 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use rustls::{ClientConfig, pki_types::ServerName};
-use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
-    net::TcpStream,
-};
-use tokio_rustls::TlsConnector;
+use rustls::ClientConfig;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use weir_replay::{
     message::{Kind, Malformed, Message, Reader},
     target::Target,
 };
+
+use crate::dial::{Stream, dial};
 
 /// Bytes of an answer's body that are kept.
 const MAX_BODY_BYTES: usize = 64 << 20;
@@ -33,9 +31,6 @@ pub(super) enum NoAnswer {
     Closed,
 }
 
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
-
 pub(super) struct Connection {
     stream: Box<dyn Stream>,
     /// It was used before.
@@ -44,17 +39,8 @@ pub(super) struct Connection {
 
 impl Connection {
     pub(super) async fn open(target: &Target, tls: &Arc<ClientConfig>) -> Result<Self, NoAnswer> {
-        let address = (target.host.as_str(), target.port);
-        let stream = TcpStream::connect(address).await.map_err(NoAnswer::Connect)?;
-        stream.set_nodelay(true).ok(); // only slower without
-        if !target.tls {
-            return Ok(Self { stream: Box::new(stream), is_used: false });
-        }
-        let name = ServerName::try_from(target.host.clone());
-        let name = name.map_err(|error| NoAnswer::Connect(io::Error::other(error)))?;
-        let connector = TlsConnector::from(Arc::clone(tls));
-        let stream = connector.connect(name, stream).await.map_err(NoAnswer::Connect)?;
-        Ok(Self { stream: Box::new(stream), is_used: false })
+        let stream = dial(target, tls).await.map_err(NoAnswer::Connect)?;
+        Ok(Self { stream, is_used: false })
     }
 
     /// Sends a request and reads its answer.

@@ -28,13 +28,13 @@ pub(super) struct Recording {
 pub(super) fn read(directory: &Path) -> anyhow::Result<(Vec<Recording>, usize)> {
     let (mut recordings, mut others) = (Vec::new(), 0);
     for document in snapshot::read::documents(directory)? {
-        let (file, read) = document?;
+        let (place, read) = document?;
         let Ok(Some(body)) = read else {
             others += 1;
             continue;
         };
-        let record = from_map(body).with_context(|| format!("read {}", file.display()))?;
-        let path = file.strip_prefix(directory).unwrap_or(&file).to_owned();
+        let record = from_map(body).with_context(|| format!("read {place}"))?;
+        let path = place.below(directory).json_file();
         recordings.push(Recording { path, document: to_map(&record), record });
     }
     Ok((recordings, others))
@@ -42,7 +42,7 @@ pub(super) fn read(directory: &Path) -> anyhow::Result<(Vec<Recording>, usize)> 
 
 /// A directory that is written to, which must not hold anything before: what is there could
 /// be taken for what was written.
-pub(super) fn create(directory: &Path) -> anyhow::Result<()> {
+pub(crate) fn create(directory: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(directory).with_context(|| format!("create {}", directory.display()))?;
     let mut entries =
         fs::read_dir(directory).with_context(|| format!("read {}", directory.display()))?;

@@ -16,7 +16,6 @@ use serde_json::{Value, json};
 
 use super::{
     index::{Index, Row},
-    load,
     marks::Mark,
     question::{Mode, Selection},
     server::Server,
@@ -247,7 +246,7 @@ pub(super) async fn pair(
     State(server): State<Arc<Server>>,
     Path(number): Path<u32>,
 ) -> Answer<Value> {
-    let (file, marks) = {
+    let (place, marks) = {
         let index = read(&server);
         let row =
             index.get(number).ok_or_else(|| (StatusCode::NOT_FOUND, "no such pair".to_owned()))?;
@@ -256,10 +255,10 @@ pub(super) async fn pair(
             .iter()
             .map(|mark| json!({ "word": mark.word(), "text": mark.text() }))
             .collect();
-        (row.file.clone(), marks)
+        (row.place.clone(), marks)
     };
-    let document = load::read(&file)
-        .map_err(|error| (StatusCode::NOT_FOUND, format!("{}: {error}", file.display())))?;
-    let file = file.strip_prefix(&server.directory).unwrap_or(&file).to_string_lossy().into_owned();
+    let document =
+        place.read().map_err(|error| (StatusCode::NOT_FOUND, format!("{place}: {error}")))?;
+    let file = place.below(&server.directory).to_string();
     Ok(Json(json!({ "file": file, "marks": marks, "document": document })))
 }

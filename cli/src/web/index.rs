@@ -1,13 +1,16 @@
 //! What is kept in memory of each pair: enough for lists, charts and plain words. The document
 //! itself stays in its file.
 
-use std::{collections::HashMap, path::PathBuf};
+use std::collections::HashMap;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::marks::{self, Marks};
-use crate::view::{View, Way};
+use crate::{
+    snapshot::read::Place,
+    view::{View, Way},
+};
 
 /// Longest target kept, in bytes: the list shows no more, and words look no further.
 const LONGEST_TARGET: usize = 1024;
@@ -29,7 +32,7 @@ pub(super) struct Row {
     pub received: usize,
     pub failed: bool,
     pub marks: Marks,
-    pub file: PathBuf,
+    pub place: Place,
 }
 
 /// Number of a text that many rows share.
@@ -71,11 +74,11 @@ pub(super) struct Index {
 
 impl Index {
     /// Adds the pairs of these files. A document without `direction` is none.
-    pub(super) fn add(&mut self, documents: Vec<(PathBuf, Option<Map<String, Value>>)>) {
-        for (file, body) in documents {
+    pub(super) fn add(&mut self, documents: Vec<(Place, Option<Map<String, Value>>)>) {
+        for (place, body) in documents {
             match body {
                 Some(body) if body.contains_key("direction") => {
-                    let row = self.row(file, &body);
+                    let row = self.row(place, &body);
                     self.by_time.push(u32::try_from(self.rows.len()).unwrap_or(u32::MAX));
                     self.rows.push(row);
                 }
@@ -88,7 +91,7 @@ impl Index {
         self.version += 1;
     }
 
-    fn row(&mut self, file: PathBuf, body: &Map<String, Value>) -> Row {
+    fn row(&mut self, place: Place, body: &Map<String, Value>) -> Row {
         let view = View::new(body);
         let (host, target) = view.target();
         let (sent, received) = view.sizes();
@@ -107,7 +110,7 @@ impl Index {
             received,
             failed: view.failed(),
             marks: marks::of(body),
-            file,
+            place,
         }
     }
 

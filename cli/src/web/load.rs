@@ -11,17 +11,17 @@ use std::{
 
 use anyhow::Context as _;
 use serde_json::{Map, Value};
-use weir_rrpair::json;
 
 use super::index::Index;
-use crate::snapshot;
+use crate::snapshot::{
+    self,
+    read::{Place, of_file},
+};
 
 /// Files that are read before they are shown.
 const BATCH: usize = 2_000;
 /// Between two looks for new files.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Largest file that is taken for a pair.
-const LARGEST: u64 = 64 << 20;
 
 pub(super) struct Loader {
     directory: PathBuf,
@@ -62,7 +62,7 @@ impl Loader {
         let files = snapshot::record_files(&self.directory)?;
         let fresh: Vec<_> = files.into_iter().filter(|file| !self.known.contains(file)).collect();
         for batch in fresh.chunks(BATCH) {
-            let documents = batch.iter().map(|file| (file.clone(), read(file).ok())).collect();
+            let documents = batch.iter().flat_map(|file| read(file)).collect();
             self.write(|index| index.add(documents));
         }
         self.known.extend(fresh);
@@ -74,10 +74,11 @@ impl Loader {
     }
 }
 
-/// The document in a file.
-pub(super) fn read(file: &Path) -> io::Result<Map<String, Value>> {
-    if fs::metadata(file)?.len() > LARGEST {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "larger than any pair"));
-    }
-    json::object_from_slice(&fs::read(file)?).map_err(io::Error::other)
+/// The documents of a file. One that cannot be read counts as one that is no RRPair.
+fn read(file: &Path) -> Vec<(Place, Option<Map<String, Value>>)> {
+    let unreadable = || vec![(Place::of(file), None)];
+    let Ok(read) = of_file(file) else { return unreadable() };
+    let read: io::Result<Vec<_>> =
+        read.map(|one| one.map(|(place, read)| (place, read.ok().flatten()))).collect();
+    read.unwrap_or_else(|_error| unreadable())
 }

@@ -6,15 +6,15 @@ use std::{
 };
 
 use serde::Serialize;
+use serde_json::{Map, Value};
 use weir_filter::{Expressions, Filter, FilterSource, RuleDocument};
-use weir_rrpair::json;
+use weir_rrpair::{RrPair, json};
 
 use super::{
     index::{Index, Row},
-    load,
     marks::Mark,
 };
-use crate::view::Way;
+use crate::{snapshot::read::Place, view::Way};
 
 /// Answers that are kept.
 const KEPT: usize = 8;
@@ -63,54 +63,105 @@ impl Answers {
     }
 }
 
+/// A text, understood once.
+#[derive(Debug)]
+pub(crate) enum Question {
+    All,
+    Words(Vec<Term>),
+    /// A rule of the reference says what it drops; a query what is looked for.
+    Query(Filter),
+    Cel(Filter),
+}
+
+impl Question {
+    /// # Errors
+    ///
+    /// What is wrong with the text.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Ok(Self::All);
+        }
+        if let Some(expression) = expression(text)? {
+            return Ok(expression);
+        }
+        Ok(Self::Words(text.split_whitespace().map(Term::new).collect()))
+    }
+
+    /// Does it select this document?
+    pub(crate) fn selects(&self, body: &Map<String, Value>) -> bool {
+        match self {
+            Self::All => true,
+            Self::Words(terms) => {
+                let mut index = Index::default();
+                index.add(vec![(Place::of(Path::new("")), Some(body.clone()))]);
+                let row = index.get(0);
+                row.is_some_and(|row| terms.iter().all(|term| term.holds(&index, row)))
+            }
+            Self::Query(_) | Self::Cel(_) => {
+                json::from_map(body.clone()).is_ok_and(|pair| self.keeps(&pair))
+            }
+        }
+    }
+
+    /// What an expression says of a record.
+    fn keeps(&self, pair: &RrPair) -> bool {
+        match self {
+            Self::Query(filter) => filter.drops(pair),
+            Self::Cel(filter) => !filter.drops(pair),
+            Self::All | Self::Words(_) => true,
+        }
+    }
+}
+
 fn select(index: &Index, text: &str) -> Result<Selection, String> {
-    let text = text.trim();
-    if text.is_empty() {
-        return Ok(Selection { mode: Mode::All, rows: index.by_time().into() });
-    }
-    if let Some((mode, filter)) = filter(text)? {
-        return Ok(Selection { mode, rows: filtered(index, mode, &filter) });
-    }
-    let terms: Vec<_> = text.split_whitespace().map(Term::new).collect();
-    let rows = index.by_time().iter().copied().filter(|&number| {
-        index.get(number).is_some_and(|row| terms.iter().all(|term| term.holds(index, row)))
-    });
-    Ok(Selection { mode: Mode::Words, rows: rows.collect() })
+    let question = Question::parse(text)?;
+    let rows = index.by_time().iter().copied();
+    let keeps = |place: &Place| {
+        let pair = place.read().ok().and_then(|body| json::from_map(body).ok());
+        pair.is_some_and(|pair| question.keeps(&pair))
+    };
+    let row = |number: u32| index.get(number);
+    Ok(match &question {
+        Question::All => Selection { mode: Mode::All, rows: index.by_time().into() },
+        Question::Words(terms) => {
+            let holds = |row: &Row| terms.iter().all(|term| term.holds(index, row));
+            let rows = rows.filter(|&number| row(number).is_some_and(holds)).collect();
+            Selection { mode: Mode::Words, rows }
+        }
+        // Expressions see the whole document, which is in its file.
+        Question::Query(_) | Question::Cel(_) => {
+            let is_query = matches!(question, Question::Query(_));
+            let mode = if is_query { Mode::Query } else { Mode::Cel };
+            let rows = rows.filter(|&number| row(number).is_some_and(|row| keeps(&row.place)));
+            Selection { mode, rows: rows.collect() }
+        }
+    })
 }
 
 /// An expression, if it is one. What looks like CEL and is wrong is an error and not words.
-fn filter(text: &str) -> Result<Option<(Mode, Filter)>, String> {
+fn expression(text: &str) -> Result<Option<Question>, String> {
     let looks_like = ["==", "!=", "&&", "||", "(", " in ", "<", ">"];
     if !looks_like.iter().any(|sign| text.contains(sign)) {
         return Ok(None);
     }
     let expressions = Expressions { keep: vec![text.to_owned()], drop: Vec::new() };
     let cel_fault = match Filter::from_expressions(&expressions) {
-        Ok(filter) => return Ok(Some((Mode::Cel, filter))),
+        Ok(filter) => return Ok(Some(Question::Cel(filter))),
         Err(fault) => fault.to_string(),
     };
     let query = RuleDocument::from_query("filter box", text)
         .ok()
         .and_then(|rule| Filter::new(&FilterSource::Rule(rule)).ok());
     match query {
-        Some(filter) => Ok(Some((Mode::Query, filter))),
+        Some(filter) => Ok(Some(Question::Query(filter))),
         None => Err(cel_fault.trim_start_matches("keep[0]: ").to_owned()),
     }
 }
 
-/// Expressions see the whole document, which is in its file.
-fn filtered(index: &Index, mode: Mode, filter: &Filter) -> Arc<[u32]> {
-    let keeps = |file: &Path| {
-        let pair = load::read(file).ok().and_then(|body| json::from_map(body).ok());
-        // A rule of the reference says what it drops; a query what is looked for.
-        pair.is_some_and(|pair| filter.drops(&pair) == (mode == Mode::Query))
-    };
-    let rows = index.by_time().iter().copied();
-    rows.filter(|&number| index.get(number).is_some_and(|row| keeps(&row.file))).collect()
-}
-
 /// One word of a question: `status:500`, `!service:auth`, `rocket`.
-struct Term {
+#[derive(Debug)]
+pub(crate) struct Term {
     not: bool,
     key: String,
     value: String,
@@ -181,7 +232,7 @@ mod tests {
                 "ts": format!("2026-09-01T10:00:0{number}.000000000Z"), "duration": number,
                 "http": { "req": { "host": "h", "uri": uri }, "res": {} },
             });
-            (format!("{number}.json").into(), body.as_object().cloned())
+            (Place::of(Path::new(&format!("{number}.json"))), body.as_object().cloned())
         };
         // Not in the order of time.
         index.add(vec![
@@ -221,7 +272,7 @@ mod tests {
         let (mut index, answers) = (index(), Answers::default());
         assert_eq!(answers.of(&index, "auth").unwrap().rows.len(), 1);
         let body = json!({ "direction": "IN", "service": "auth" });
-        index.add(vec![("9.json".into(), body.as_object().cloned())]);
+        index.add(vec![(Place::of(Path::new("9.json")), body.as_object().cloned())]);
         assert_eq!(answers.of(&index, "auth").unwrap().rows.len(), 2);
     }
 }
