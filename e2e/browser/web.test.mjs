@@ -229,6 +229,17 @@ test("captured text is shown and never run", async () => {
   assert.equal(await page.evaluate(() => "ran" in window), false);
   assert.equal(await page.locator("#main script, #main img, #main iframe").count(), 0);
   assert.deepEqual(wrong, [], "a blocked script would be reported here");
+  // The page itself could not do it either: text never becomes a script here.
+  const refused = await page.evaluate(() => {
+    try {
+      document.createElement("img").setAttribute("onerror", "window.ran = true");
+      return "taken";
+    } catch (error) {
+      return String(error);
+    }
+  });
+  assert.match(refused, /TrustedScript/);
+  assert.equal(await page.evaluate(() => "ran" in window), false);
   await close();
 });
 
