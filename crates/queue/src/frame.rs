@@ -2,7 +2,7 @@
 
 use crc32c::{crc32c, crc32c_append};
 
-use crate::{Tally, labels::Labels};
+use crate::{Label, Tally, labels::Labels};
 
 const SEGMENT_MAGIC: &[u8; 8] = b"weirlog1";
 /// Magic, id, checksum.
@@ -35,7 +35,19 @@ pub(crate) struct Header {
     pub(crate) kind: Kind,
     /// Bytes of what follows.
     pub(crate) length: u64,
+    /// What it says of the number of records.
+    pub(crate) records: u32,
     payload_crc: u32,
+}
+
+/// What a payload says before its body.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) counts: Tally,
+    /// In the order in which the payload names them.
+    pub(crate) labels: Vec<Label>,
+    /// Where the body begins.
+    pub(crate) body: usize,
 }
 
 pub(crate) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
@@ -79,7 +91,7 @@ pub(crate) fn encode(
     kind: Kind,
     (id, offset): (u64, u64),
     (counts, labels): (&Tally, &Labels),
-    body: &[u8],
+    body: &[&[u8]],
 ) -> Option<()> {
     let start = out.len();
     let payload_at = start + FRAME_HEADER;
@@ -91,7 +103,9 @@ pub(crate) fn encode(
         out.extend(text.as_bytes());
         out.extend(records.to_le_bytes());
     }
-    out.extend(body);
+    for part in body {
+        out.extend_from_slice(part);
+    }
     let payload = out.get(payload_at..)?;
     let length = u32::try_from(payload.len()).ok()?;
     let records = u32::try_from(counts.total()).unwrap_or(u32::MAX);
@@ -137,25 +151,27 @@ impl Header {
             return None;
         }
         let length = u64::from(u32_at(bytes, 4)?);
-        Some(Self { kind, length, payload_crc: u32_at(bytes, 12)? })
+        let records = u32_at(bytes, 8)?;
+        Some(Self { kind, length, records, payload_crc: u32_at(bytes, 12)? })
     }
 
-    /// Where the body begins in this payload, and whose records it holds; `None` when the
-    /// payload is damaged.
-    pub(crate) fn open(&self, payload: &[u8], labels: &mut Labels) -> Option<(Tally, usize)> {
+    /// Whose records this payload holds; `None` when it is damaged.
+    pub(crate) fn open(&self, payload: &[u8], labels: &mut Labels) -> Option<Opened> {
         if crc32c(payload) != self.payload_crc {
             return None;
         }
         let mut at = 2;
-        let mut counts = Tally::default();
+        let (mut counts, mut order) = (Tally::default(), Vec::new());
         for _ in 0..u16_at(payload, 0)? {
             let length = usize::from(u16_at(payload, at)?);
             let text = std::str::from_utf8(payload.get(at + 2..at + 2 + length)?).ok()?;
             let records = u64_at(payload, at + 2 + length)?;
-            counts.add(labels.intern(text), records);
+            let label = labels.intern(text);
+            counts.add(label, records);
+            order.push(label);
             at += 2 + length + 8;
         }
-        Some((counts, at))
+        Some(Opened { counts, labels: order, body: at })
     }
 }
 
@@ -174,15 +190,17 @@ mod tests {
         let counts: Tally =
             [(labels.intern("default/all"), 3), (labels.intern("é"), 1)].into_iter().collect();
         let mut bytes = Vec::new();
-        encode(&mut bytes, Kind::Records, (7, 20), (&counts, &labels), b"body").unwrap();
+        encode(&mut bytes, Kind::Records, (7, 20), (&counts, &labels), &[b"bo", b"dy"]).unwrap();
         assert_eq!(bytes.len(), frame_bytes(&counts, &labels, 4));
         let header = Header::decode(&bytes, 7, 20).unwrap();
         assert_eq!(header.length, (bytes.len() - FRAME_HEADER) as u64);
         let mut other = Labels::default();
         other.intern("of another process");
-        let (read, body) = header.open(&bytes[FRAME_HEADER..], &mut other).unwrap();
-        assert_eq!(read.total(), 4);
-        assert_eq!(&bytes[FRAME_HEADER + body..], b"body");
+        let opened = header.open(&bytes[FRAME_HEADER..], &mut other).unwrap();
+        assert_eq!((opened.counts.total(), header.records), (4, 4));
+        let names: Vec<_> = opened.labels.iter().map(|label| other.text(*label)).collect();
+        assert_eq!(names, ["default/all", "é"]);
+        assert_eq!(&bytes[FRAME_HEADER + opened.body..], b"body");
         assert_eq!((Header::decode(&bytes, 8, 20), Header::decode(&bytes, 7, 21)), (None, None));
         for place in 0..bytes.len() {
             let mut bad = bytes.clone();

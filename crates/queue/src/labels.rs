@@ -34,7 +34,8 @@ impl Labels {
         self.0.get(label.index()).map_or("", |text| text)
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
+    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = (Label, &str)> {
+        let number = |place| Label(u32::try_from(place).unwrap_or(u32::MAX));
+        self.0.iter().enumerate().map(move |(place, text)| (number(place), &**text))
     }
 }

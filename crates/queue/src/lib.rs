@@ -34,7 +34,7 @@ mod tally;
 
 pub use disk::{Disk, OpenDisk};
 pub use labels::Label;
-pub use log::{Appended, Bounds, Damage, Frame, Log, Refusal, SyncJob, WhenFull};
+pub use log::{Ahead, Appended, Bounds, Damage, Frame, Log, Refusal, SyncJob, WhenFull};
 pub use memory::Memory;
 pub use storage::{FileName, Storage, Syncing};
 pub use tally::Tally;

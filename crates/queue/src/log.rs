@@ -50,6 +50,8 @@ impl Bounds {
 pub struct Appended {
     /// Records that were dropped to make room.
     pub dropped: Tally,
+    /// Records that were dropped since the storage was full before the log was.
+    pub displaced: Tally,
     /// Why the frame itself is not in the log.
     pub refused: Option<Refusal>,
 }
@@ -71,8 +73,18 @@ pub enum Refusal {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Frame {
     pub counts: Tally,
+    /// The labels of `counts`, in the order in which they were when the frame was appended.
+    pub labels: Vec<Label>,
     payload: Vec<u8>,
     body: usize,
+}
+
+/// The frame that comes next, as far as its header tells.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Ahead {
+    pub records: u32,
+    /// Of the body and what the frame says of its labels.
+    pub bytes: u64,
 }
 
 /// What was found damaged.
@@ -135,9 +147,9 @@ impl Log {
         self.labels.text(label)
     }
 
-    /// Labels that the log has met; their indices are below this.
-    pub fn label_count(&self) -> usize {
-        self.labels.len()
+    /// Labels that the log has met, by their indices.
+    pub fn labels(&self) -> impl ExactSizeIterator<Item = (Label, &str)> {
+        self.labels.iter()
     }
 
     /// Records that wait to be taken.

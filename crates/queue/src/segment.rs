@@ -3,8 +3,8 @@
 use std::io;
 
 use crate::{
-    FileName, Storage, Tally,
-    frame::{self, FRAME_HEADER, Header, Kind, SEGMENT_HEADER, TRAILER},
+    FileName, Label, Storage, Tally,
+    frame::{self, FRAME_HEADER, Header, Kind, Opened, SEGMENT_HEADER, TRAILER},
     labels::Labels,
 };
 
@@ -31,6 +31,7 @@ pub(crate) struct Segment {
 #[derive(Debug)]
 pub(crate) struct Found {
     pub(crate) counts: Tally,
+    pub(crate) labels: Vec<Label>,
     pub(crate) payload: Vec<u8>,
     /// Where the body begins in `payload`.
     pub(crate) body: usize,
@@ -81,14 +82,7 @@ impl Segment {
         if offset >= self.end {
             return Ok(Step::End);
         }
-        let mut bytes = [0; FRAME_HEADER];
-        let held = read(storage, self.name(), offset, &mut bytes)?;
-        let header = Header::decode(bytes.get(..held).unwrap_or_default(), self.id, offset);
-        let fits = |header: &Header| {
-            header.kind == Kind::Records
-                && header.length <= self.end.saturating_sub(offset + FRAME_HEADER as u64)
-        };
-        let Some(header) = header.filter(fits) else {
+        let Some(header) = self.header(storage, offset)? else {
             return Ok(Step::Damaged { next: self.search(storage, offset + 1)? });
         };
         let body_at = offset + FRAME_HEADER as u64;
@@ -99,9 +93,26 @@ impl Segment {
             return Ok(Step::Damaged { next });
         }
         Ok(match header.open(&payload, labels) {
-            Some((counts, body)) => Step::Frame(Found { counts, payload, body, next }),
+            Some(Opened { counts, labels, body }) => {
+                Step::Frame(Found { counts, labels, payload, body, next })
+            }
             None => Step::Damaged { next },
         })
+    }
+
+    /// The header of the frame at `offset`; `None` when none holds there.
+    pub(crate) fn header(
+        &self,
+        storage: &mut dyn Storage,
+        offset: u64,
+    ) -> io::Result<Option<Header>> {
+        let mut bytes = [0; FRAME_HEADER];
+        let held = read(storage, self.name(), offset, &mut bytes)?;
+        let header = Header::decode(bytes.get(..held).unwrap_or_default(), self.id, offset);
+        Ok(header.filter(|header| {
+            header.kind == Kind::Records
+                && header.length <= self.end.saturating_sub(offset + FRAME_HEADER as u64)
+        }))
     }
 
     /// Where the next header holds, from `from` on.
@@ -188,7 +199,7 @@ impl Segment {
             return Ok(None);
         };
         let opened = header.open(bytes.get(FRAME_HEADER..).unwrap_or_default(), labels);
-        Ok(opened.map(|(total, _)| (total, offset)))
+        Ok(opened.map(|opened| (opened.counts, offset)))
     }
 
     /// Counts a frame that was appended and ends at `end`.

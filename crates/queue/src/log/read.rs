@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{Frame, Log};
+use super::{Ahead, Frame, Log};
 use crate::{
     Tally,
     cursor::Position,
@@ -15,6 +15,24 @@ use crate::{
 const TIDY_BYTES: u64 = 64 << 10;
 
 impl Log {
+    /// What [`Log::take`] would give; `None` when nothing waits, or what comes next is damaged.
+    ///
+    /// # Errors
+    ///
+    /// Of the storage, and worth another attempt.
+    pub fn peek(&mut self) -> io::Result<Option<Ahead>> {
+        let at = self.read;
+        for segment in self.segments.iter().filter(|segment| segment.id >= at.segment) {
+            let offset = if segment.id == at.segment { at.offset } else { 0 };
+            let offset = offset.max(SEGMENT_HEADER as u64);
+            if offset < segment.end {
+                let header = segment.header(&mut *self.storage, offset)?;
+                return Ok(header.map(|h| Ahead { records: h.records, bytes: h.length }));
+            }
+        }
+        Ok(None)
+    }
+
     /// Takes the next frame; `None` when nothing waits. Damage is skipped.
     ///
     /// # Errors
@@ -33,10 +51,10 @@ impl Log {
             let offset = offset.max(SEGMENT_HEADER as u64);
             let storage = &mut *self.storage;
             match segment.step(storage, &mut self.labels, offset)? {
-                Step::Frame(Found { counts, payload, body, next }) => {
+                Step::Frame(Found { counts, labels, payload, body, next }) => {
                     segment.take(&counts);
                     self.read = Position { segment: segment.id, offset: next };
-                    return Ok(Some(Frame { counts, payload, body }));
+                    return Ok(Some(Frame { counts, labels, payload, body }));
                 }
                 Step::Damaged { next } => {
                     self.damage.bytes += next - offset;

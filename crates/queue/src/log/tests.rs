@@ -59,6 +59,27 @@ fn frames_leave_in_order_and_once_and_a_restart_gives_those_without_an_answer_ag
 }
 
 #[test]
+fn the_size_of_the_next_frame_is_known_before_it_is_taken() {
+    let storage = Simulated::default();
+    let mut log = open(&storage, BOUNDS);
+    assert_eq!(log.peek().unwrap(), None);
+    fill(&mut log, &numbered(1));
+    let counts: Tally = [(log.label("a"), 7)].into_iter().collect();
+    assert_eq!(log.append_parts(&counts, &[b"in", b"", b"parts"]), Appended::default());
+    let ahead = log.peek().unwrap().unwrap();
+    assert_eq!((ahead.records, ahead.bytes), (1, 1000 + 13));
+    drop(take(&mut log));
+    assert_eq!(log.peek().unwrap().unwrap().records, 7);
+    let frame = log.take().unwrap().unwrap();
+    assert_eq!((frame.body(), frame.labels.as_slice()), (&b"inparts"[..], &[log.label("a")][..]));
+    assert_eq!(log.peek().unwrap(), None);
+    log.give_back();
+    storage.damage(storage.segments()[0], frame::SEGMENT_HEADER + 3);
+    assert_eq!(log.peek().unwrap(), None, "only taking it tells what comes behind the damage");
+    assert_eq!(log.take().unwrap().unwrap().counts, counts);
+}
+
+#[test]
 fn what_is_given_back_comes_again_before_the_rest() {
     let mut log = open(&Simulated::default(), BOUNDS);
     let frames = numbered(12);
@@ -182,16 +203,16 @@ fn a_full_disk_is_like_a_full_log_but_costs_one_segment_at_most_while_it_lasts()
         let appended = append(&mut log, &frame);
         let gives_way = when_full == WhenFull::DropOldest;
         assert_eq!(appended.refused, (!gives_way).then_some(Refusal::NoSpace));
-        assert_eq!(!appended.dropped.is_empty(), gives_way);
+        assert_eq!(!appended.displaced.is_empty(), gives_way);
         // Somebody else takes whatever is given back.
         let mut dropped = 0;
         for _ in 0..10 {
             storage.set_room(Some(0));
             let appended = append(&mut log, &vec![98; 3000]);
-            assert_eq!(appended.refused.is_none(), appended.dropped.total() > 0 && gives_way);
-            dropped += appended.dropped.total();
+            assert_eq!(appended.refused.is_none(), appended.displaced.total() > 0 && gives_way);
+            dropped += appended.displaced.total();
             if appended.refused.is_some() {
-                assert_eq!(append(&mut log, &frame).dropped, Tally::default());
+                assert_eq!(append(&mut log, &frame).displaced, Tally::default());
             }
         }
         assert!(dropped <= 10 * 4, "{dropped}");

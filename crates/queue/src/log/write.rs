@@ -13,8 +13,14 @@ impl Log {
     /// Appends one frame that holds these records. When this returns without a refusal, the
     /// frame outlives this process; it outlives a power cut after the next [`Log::sync_job`].
     pub fn append(&mut self, counts: &Tally, body: &[u8]) -> Appended {
+        self.append_parts(counts, &[body])
+    }
+
+    /// The same for a body that lies in several places.
+    pub fn append_parts(&mut self, counts: &Tally, body: &[&[u8]]) -> Appended {
         let mut done = Appended::default();
-        let bytes = frame::frame_bytes(counts, &self.labels, body.len()) as u64;
+        let length = body.iter().map(|part| part.len()).sum();
+        let bytes = frame::frame_bytes(counts, &self.labels, length) as u64;
         done.refused = self.make_room(counts, bytes, &mut done.dropped);
         if done.refused.is_some() {
             return done;
@@ -78,10 +84,10 @@ impl Log {
     /// The storage is full before the log is: one segment gives way, as if the log were full.
     /// If that does not help, somebody else takes the room, and nothing more gives way until
     /// there is some.
-    fn without_space(&mut self, counts: &Tally, body: &[u8], bytes: u64, done: &mut Appended) {
+    fn without_space(&mut self, counts: &Tally, body: &[&[u8]], bytes: u64, done: &mut Appended) {
         let gives_way = self.bounds.when_full == WhenFull::DropOldest && !self.starved;
         if gives_way && !self.segments.is_empty() {
-            done.dropped.add_all(&self.drop_oldest());
+            done.displaced.add_all(&self.drop_oldest());
             match self.write(counts, body, bytes) {
                 Ok(()) => return,
                 Err(error) if is_full(&error) => self.starved = true,
@@ -94,7 +100,7 @@ impl Log {
         done.refused = Some(Refusal::NoSpace);
     }
 
-    fn write(&mut self, counts: &Tally, body: &[u8], bytes: u64) -> io::Result<()> {
+    fn write(&mut self, counts: &Tally, body: &[&[u8]], bytes: u64) -> io::Result<()> {
         if !self.segments.back().is_some_and(|segment| self.takes(segment, bytes)) {
             self.roll();
         }

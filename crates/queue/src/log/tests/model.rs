@@ -133,7 +133,7 @@ fn run(steps: Vec<Step>, bounds: Bounds) {
                 let counts = one(&mut log, "a");
                 let oldest = log.segments.front().map(|segment| segment.id);
                 let appended = log.append(&counts, &body);
-                model.drop_oldest(appended.dropped.total());
+                model.drop_oldest(appended.dropped.total() + appended.displaced.total());
                 // A dropped segment takes along, silently, what was taken of it: that is in
                 // memory, and shows as dropped when it is given back.
                 if oldest.is_some() && log.segments.front().map(|segment| segment.id) != oldest {
