@@ -114,6 +114,7 @@ class Weir:
                 f"spec: {{otlp: {{endpoint: \"http://127.0.0.1:{endpoint}\", transport: {transport}}}}}\n"
             )
         words = [binary, "run", "-f", self.manifests, "--report-format", "json"]
+        words += ["--state-dir", os.path.join(folder, "state")]
         words += ["--hook", hook] if hook else []
         self.process = Process("weir", folder, words)
         self.process.wait_for("capturing ")

@@ -54,6 +54,10 @@ pub struct RunCommand {
     /// Memory between the kernel and the forwarder, a power of two such as 8Mi.
     #[arg(long, value_name = "SIZE", default_value = "8Mi", value_parser = ring_bytes)]
     ring_size: u32,
+    /// Folder for the exporters' queues: what could not be delivered waits there, and is delivered
+    /// by the next run.
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/weir-run")]
+    state_dir: PathBuf,
     /// How the kernel side listens.
     #[arg(long, value_enum, default_value_t)]
     hook: HookChoice,
@@ -134,7 +138,9 @@ impl RunCommand {
         // From here on a change of the files is noticed, and a signal ends the run in order.
         let watch = Watch::start(&self.files).context("watch the manifests")?;
         let signals = StopSignals::catch().context("catch signals")?;
-        let mut machine = Machine::start(self.agent_config(), &self.cluster, self.metrics_addr)?;
+        let queues = self.state_dir.join("queues");
+        let mut machine =
+            Machine::start(self.agent_config(), &self.cluster, self.metrics_addr, queues)?;
         machine.apply(plan.clone())?;
         if let Some(address) = machine.metrics_address() {
             writeln!(out, "metrics on http://{address}/metrics")?;
@@ -251,7 +257,7 @@ impl<W: Write> Running<'_, W> {
             let time = self.command.drain_time;
             tracing::warn!(
                 ?time,
-                "not everything could be delivered in time, see shed in the ledger"
+                "not everything could be delivered in time; what is queued waits on disk"
             );
         }
         if let Err(imbalance) = ledger.check() {

@@ -265,6 +265,7 @@ impl Run {
         command.arg("run").arg("-f").arg(&manifests).args(["--report-format", "json"]);
         // Its last seconds may be slow in a debug build; no test is about that bound.
         command.args(["--drain-time", "45s"]);
+        command.arg("--state-dir").arg(folder.join("state"));
         if let Some(level) = setup.log {
             command.env("WEIR_LOG", level);
         }

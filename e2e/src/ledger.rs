@@ -71,7 +71,9 @@ impl Ledger {
             }
             ledger.seen += seen;
             ledger.exported += exported;
-            ledger.balanced &= seen == known;
+            // Those that an earlier run saw and left on disk.
+            let recovered = counts["recovered"].as_u64().unwrap_or(0);
+            ledger.balanced &= seen + recovered == known;
             ledger.retries += count(&exporter["health"]["retries"])?;
         }
         Ok(ledger)

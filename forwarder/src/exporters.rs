@@ -2,12 +2,14 @@
 
 use std::{
     collections::BTreeMap,
+    fs,
+    path::PathBuf,
     sync::{Arc, Mutex, atomic::Ordering},
 };
 
 use tokio_util::sync::CancellationToken;
 use weir_filter::Filter;
-use weir_plan::{ExporterPlan, ObjectKey, WhenFull};
+use weir_plan::{ExporterPlan, ObjectKey};
 use weir_rrpair::otlp::Resource;
 
 use crate::{
@@ -17,6 +19,7 @@ use crate::{
     queue::{BatchLimits, Counts, Queue, QueueReading, ShedReason},
     reader::{Shared, lock},
     senders::Senders,
+    shelf::{self, KEPT_MINUTES, Shelf},
 };
 
 type Table = Arc<Mutex<BTreeMap<ObjectKey, Exporter>>>;
@@ -27,11 +30,18 @@ pub(crate) struct Exporters {
     own: OwnEndpoints,
     retry: RetryPolicy,
     batch: BatchLimits,
-    max_queue_bytes: usize,
+    memory_bytes: u64,
+    /// Absent when the queues are in memory.
+    shelf: Option<Shelf>,
+    minutes: Mutex<Option<CancellationToken>>,
 }
 
 struct Exporter {
     queue: Arc<Queue>,
+    /// Of the queue, if it has one.
+    folder: Option<PathBuf>,
+    /// How long it has not been in the plan, while its queue is kept.
+    unplanned: Option<u32>,
     health: Health,
     /// Absent for an exporter that is not in the plan, or cannot be carried out.
     running: Option<Running>,
@@ -57,9 +67,11 @@ impl Exporters {
         own: OwnEndpoints,
         retry: RetryPolicy,
         batch: BatchLimits,
-        max_queue_bytes: usize,
+        memory_bytes: u64,
+        shelf: Option<PathBuf>,
     ) -> Self {
-        Self { table: Table::default(), resource, own, retry, batch, max_queue_bytes }
+        let (table, minutes) = (Table::default(), Mutex::default());
+        Self { table, resource, own, retry, batch, memory_bytes, shelf: shelf.map(Shelf), minutes }
     }
 
     pub(crate) fn ledger(&self, shared: Arc<Shared>, losses: Option<Arc<KernelLosses>>) -> Ledger {
@@ -75,10 +87,50 @@ impl Exporters {
                 && let Some(running) = exporter.running.take()
             {
                 running.task.cancel();
-                exporter.queue.close(ShedReason::ExporterRemoved);
+                exporter.leave_plan();
             }
         }
-        plans.into_iter().filter_map(|plan| self.apply_one(plan, &mut table, senders)).collect()
+        let active = plans.into_iter().filter_map(|plan| self.apply_one(plan, &mut table, senders));
+        let active = active.collect();
+        self.keep_others(&mut table, senders);
+        active
+    }
+
+    /// Takes over the queues of an earlier run whose exporters are not in the plan.
+    fn keep_others(&self, table: &mut BTreeMap<ObjectKey, Exporter>, senders: &Senders) {
+        let Some(folders) = &self.shelf else { return };
+        let mut minutes = lock(&self.minutes);
+        if minutes.is_some() {
+            return;
+        }
+        let keys = folders.keys().unwrap_or_else(|error| {
+            tracing::error!(folder = %folders.0.display(), %error, "queues could not be listed");
+            Vec::new()
+        });
+        for key in keys {
+            if !table.contains_key(&key) {
+                let exporter = self.make(&key, senders);
+                exporter.queue.configure(u64::MAX, weir_plan::WhenFull::DropNewest);
+                exporter.store(&key);
+                table.entry(key).or_insert(exporter).leave_plan();
+            }
+        }
+        let table = Arc::clone(&self.table);
+        *minutes = Some(senders.spawn(async move {
+            let mut minute = tokio::time::interval(std::time::Duration::from_mins(1));
+            minute.tick().await; // the first one is at once
+            loop {
+                minute.tick().await;
+                age(&table);
+            }
+        }));
+    }
+
+    fn make(&self, key: &ObjectKey, senders: &Senders) -> Exporter {
+        let queue = Arc::new(Queue::new(self.memory_bytes, self.batch));
+        senders.spawn(Arc::clone(&queue).keep_durable());
+        let folder = self.shelf.as_ref().map(|shelf| shelf.folder(key));
+        Exporter { queue, folder, unplanned: None, health: Health::default(), running: None }
     }
 
     fn apply_one(
@@ -88,11 +140,7 @@ impl Exporters {
         senders: &Senders,
     ) -> Option<ActiveExporter> {
         let key = plan.key.clone();
-        let exporter = table.entry(key.clone()).or_insert_with(|| Exporter {
-            queue: Arc::new(Queue::new(0, WhenFull::DropOldest, self.batch)),
-            health: Health::default(),
-            running: None,
-        });
+        let exporter = table.entry(key.clone()).or_insert_with(|| self.make(&key, senders));
         let old = exporter.running.take();
         let filter = match (&plan.filter, &old) {
             (rule, Some(old)) if *rule == old.plan.filter => old.filter.clone(),
@@ -105,15 +153,14 @@ impl Exporters {
                     if let Some(old) = old {
                         old.task.cancel();
                     }
-                    exporter.queue.close(ShedReason::ExporterRemoved);
                     return None;
                 }
             },
         };
-        let limit = usize::try_from(plan.queue_bytes).unwrap_or(usize::MAX);
-        let limit = limit.min(self.max_queue_bytes);
-        exporter.queue.configure(limit, plan.when_full);
-        let chunk = self.batch.chunk(limit);
+        exporter.queue.configure(plan.queue_bytes, plan.when_full);
+        exporter.unplanned = None;
+        exporter.store(&key);
+        let chunk = self.batch.chunk(plan.queue_bytes);
         let task = match old {
             Some(old) if sends_alike(&old.plan, &plan) => old.task,
             other => {
@@ -150,12 +197,63 @@ impl Exporters {
         lock(&self.table).values().for_each(|exporter| exporter.queue.set_hurry(hurry));
     }
 
+    /// True when every exporter of the plan has delivered everything.
     pub(crate) fn are_idle(&self) -> bool {
-        lock(&self.table).values().all(|exporter| exporter.queue.is_idle())
+        let table = lock(&self.table);
+        let mut planned = table.values().filter(|exporter| exporter.running.is_some());
+        planned.all(|exporter| exporter.queue.is_idle())
     }
 
-    pub(crate) fn close(&self, reason: ShedReason) {
-        lock(&self.table).values().for_each(|exporter| exporter.queue.close(reason));
+    /// As if a minute were over.
+    #[cfg(test)]
+    pub(crate) fn minute_over(&self) {
+        age(&self.table);
+    }
+
+    /// Takes nothing any more.
+    pub(crate) fn stop(&self) {
+        lock(&self.table).values().for_each(|exporter| exporter.queue.stop());
+    }
+}
+
+impl Exporter {
+    /// Keeps the queue in its folder, if there is one and it is not there already.
+    fn store(&self, key: &ObjectKey) {
+        let Some(folder) = &self.folder else { return };
+        match self.queue.store_in(folder) {
+            Ok(()) => shelf::note_planned(folder),
+            Err(error) => {
+                let error = crate::chain(&error);
+                tracing::error!(exporter = %key, %error, "the queue is in memory for now");
+            }
+        }
+    }
+
+    fn leave_plan(&mut self) {
+        match &self.folder {
+            Some(folder) => self.unplanned = Some(shelf::unplanned_minutes(folder)),
+            None => self.queue.close(ShedReason::ExporterRemoved),
+        }
+    }
+}
+
+/// Another minute is over: gives up the queues that nobody came back for.
+fn age(table: &Table) {
+    for (key, exporter) in lock(table).iter_mut() {
+        let (Some(minutes), Some(folder)) = (&mut exporter.unplanned, &exporter.folder) else {
+            continue;
+        };
+        *minutes += 1;
+        if *minutes < KEPT_MINUTES && !exporter.queue.is_idle() {
+            shelf::note_minutes(folder, *minutes);
+            continue;
+        }
+        exporter.unplanned = None;
+        if let Some(folder) = exporter.queue.leave_disk(ShedReason::ExporterRemoved)
+            && let Err(error) = fs::remove_dir_all(&folder)
+        {
+            tracing::error!(exporter = %key, %error, "a queue's folder could not be removed");
+        }
     }
 }
 
@@ -165,7 +263,7 @@ fn sends_alike(old: &ExporterPlan, new: &ExporterPlan) -> bool {
         filter: None,
         policies: Vec::new(),
         queue_bytes: 0,
-        when_full: WhenFull::DropOldest,
+        when_full: weir_plan::WhenFull::DropOldest,
         ..plan.clone()
     };
     delivery(old) == delivery(new)
@@ -208,8 +306,10 @@ impl Ledger {
                 ExporterSnapshot {
                     key: key.clone(),
                     counts,
-                    queued_bytes: reading.bytes as u64,
-                    queue_limit_bytes: reading.limit_bytes as u64,
+                    queued_bytes: reading.bytes,
+                    queue_limit_bytes: reading.limit_bytes,
+                    damaged_bytes: reading.damaged_bytes,
+                    queue_error: reading.trouble,
                     health: exporter.health.read(),
                 }
             })

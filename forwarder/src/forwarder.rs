@@ -4,6 +4,7 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     os::fd::{AsFd as _, OwnedFd},
+    path::PathBuf,
     sync::{Arc, Mutex, atomic::Ordering},
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -20,7 +21,7 @@ use crate::{
     exporters::{Exporters, Ledger},
     ledger::{KernelLosses, LedgerSnapshot},
     pipeline::{Active, Identity, Pipeline},
-    queue::{BatchLimits, ShedReason},
+    queue::BatchLimits,
     reader::{NextRing, Reader, Shared, lock},
     ring::{Ring, RingError, Waiter, Waker},
     senders::Senders,
@@ -45,8 +46,11 @@ pub struct ForwarderConfig {
     /// Bounds of one export request.
     pub batch: BatchLimits,
     pub retry: RetryPolicy,
-    /// Upper limit of an exporter's `queue.maxSize`, since the queue is in memory.
-    pub max_queue_bytes: usize,
+    /// Folder for the exporters' queues, which then survive a restart. Without one, and while
+    /// it cannot be used, they are in memory.
+    pub queue_dir: Option<PathBuf>,
+    /// Upper limit of an exporter's `queue.maxSize` in memory.
+    pub memory_queue_bytes: u64,
     /// Reads the kernel side's losses, for the ledger.
     pub kernel_losses: Option<Arc<KernelLosses>>,
     /// Address of this very pod: whoever speaks with it exports, or looks at us.
@@ -116,7 +120,8 @@ impl ForwarderConfig {
             table: TableLimits::default(),
             batch: BatchLimits::default(),
             retry: RetryPolicy::default(),
-            max_queue_bytes: 256 * 1024 * 1024,
+            queue_dir: None,
+            memory_queue_bytes: 256 << 20,
             kernel_losses: None,
             own_address: None,
             admin: None,
@@ -151,7 +156,8 @@ impl Forwarder {
             own,
             config.retry,
             config.batch,
-            config.max_queue_bytes,
+            config.memory_queue_bytes,
+            config.queue_dir,
         );
         let ledger = exporters.ledger(Arc::clone(&shared), config.kernel_losses);
         let admin = match config.admin {
@@ -178,7 +184,8 @@ impl Forwarder {
     }
 
     /// Puts a plan in force. Exporters that did not change go on undisturbed; one whose
-    /// destination changed takes its queue there; the queue of one that is gone is shed.
+    /// destination changed takes its queue there; the queue of one that is gone is kept on disk
+    /// for 24 hours, or shed when it is in memory.
     ///
     /// When this returns the reader goes by the plan: whatever enters the ring from now on is
     /// treated by it.
@@ -262,7 +269,8 @@ impl Forwarder {
             && wait_until(deadline, || self.exporters.are_idle())
     }
 
-    /// Stops at once and gives the last ledger; what was not delivered is in it as shed.
+    /// Stops at once and gives the last ledger; what was not delivered is in it as queued when
+    /// it lies on disk, else as shed.
     pub fn stop(mut self) -> LedgerSnapshot {
         self.shut_down();
         self.ledger.read()
@@ -281,7 +289,7 @@ impl Forwarder {
             tracing::error!("the reader thread had panicked");
         }
         self.senders.stop();
-        self.exporters.close(ShedReason::Stopped);
+        self.exporters.stop();
     }
 }
 

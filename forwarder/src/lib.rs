@@ -17,6 +17,7 @@ pub mod queue;
 mod reader;
 pub mod ring;
 mod senders;
+mod shelf;
 #[cfg(test)]
 mod testing;
 

@@ -39,7 +39,8 @@ struct Arguments {
     /// Socket of the capture agent.
     #[arg(long, value_name = "PATH", default_value = "/run/weir/agent.sock")]
     agent_socket: PathBuf,
-    /// Folder for the last plan, so that a restart does not need the API server.
+    /// Folder for the exporters' queues and the last plan, so that a restart loses no record and
+    /// does not need the API server.
     #[arg(long, value_name = "DIR", default_value = "/var/lib/weir")]
     state_dir: PathBuf,
     /// Namespace of the plan's Secret.

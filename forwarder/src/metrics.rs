@@ -12,7 +12,7 @@ use prometheus_client::{
 
 use weir_plan::{NodeStatus, status::AgentStatus};
 
-use crate::ledger::{KernelLoss, LedgerSnapshot};
+use crate::ledger::{ExporterSnapshot, KernelLoss, LedgerSnapshot};
 
 /// Of what [`encode`] writes.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -87,13 +87,17 @@ fn exporters(ledger: &LedgerSnapshot, encoder: &mut DescriptorEncoder<'_>) -> fm
         let bytes = i64::try_from(exporter.queued_bytes).unwrap_or(i64::MAX);
         ConstGauge::new(bytes).encode(queues.encode_family(&labels)?)?;
     }
-    let retries: Vec<_> = ledger
-        .exporters
-        .iter()
-        .map(|exporter| ([exporter.key.to_string()], exporter.health.retries))
-        .collect();
+    let mut each = |name, help, count: fn(&ExporterSnapshot) -> u64| {
+        let rows = ledger.exporters.iter();
+        let rows: Vec<_> = rows.map(|one| ([one.key.to_string()], count(one))).collect();
+        family(encoder, name, help, ["exporter"], &rows)
+    };
+    let help = "Records of an earlier run, found waiting on disk";
+    each("forwarder_recovered_records", help, |one| one.counts.recovered)?;
+    let help = "Bytes of the queue that were found damaged";
+    each("forwarder_damaged_bytes", help, |one| one.damaged_bytes)?;
     let help = "Requests that failed and were sent again";
-    family(encoder, "forwarder_retries", help, ["exporter"], &retries)
+    each("forwarder_retries", help, |one| one.health.retries)
 }
 
 fn captures(ledger: &LedgerSnapshot, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

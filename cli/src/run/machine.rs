@@ -1,6 +1,6 @@
 //! Agent and forwarder in one process.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use weir_capture_agent::{Agent, AgentConfig, Process, Selector};
@@ -38,6 +38,7 @@ impl Machine {
         config: AgentConfig,
         cluster: &str,
         metrics: Option<SocketAddr>,
+        queues: PathBuf,
     ) -> anyhow::Result<Self> {
         // Its texts say what to do and are meant for the user as they are.
         let agent = Arc::new(Agent::start(config)?);
@@ -50,6 +51,7 @@ impl Machine {
         let forwarder = Forwarder::start(ForwarderConfig {
             kernel_losses: Some(Arc::new(move || losses.losses())),
             admin: metrics,
+            queue_dir: Some(queues),
             ..ForwarderConfig::new(ring, attribution, cluster, version)
         })
         .context("start the forwarder")?;

@@ -59,12 +59,14 @@ pub struct NodeCapture {
     pub tls: TlsCounts,
 }
 
-/// `seen = exported + filtered + sampled + shed + undecodable + queued`. All but `queued` only
-/// ever grow.
+/// `seen + recovered = exported + filtered + sampled + shed + undecodable + queued`. All but
+/// `queued` only ever grow.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct NodeRecords {
     pub seen: u64,
+    /// Seen by an earlier run of this forwarder, and found waiting on disk at its start.
+    pub recovered: u64,
     pub exported: u64,
     pub filtered: u64,
     pub sampled: u64,
@@ -111,7 +113,7 @@ pub struct NodeExporter {
 pub struct NodeQueue {
     pub records: u64,
     pub bytes: u64,
-    /// Records given up since the queue was full.
+    /// Records that the queue gave up: it or the disk was full, or the disk failed.
     pub dropped: u64,
 }
 

@@ -94,7 +94,8 @@ async fn capture(programs: &Path, out: &Path) -> anyhow::Result<(Truth, Vec<Stri
     let mut collect = Process::start("weir-collect", command, &logs)?;
     collect.line(|line| line.contains("OTLP/HTTP on")).await?;
     let mut command = Command::new(&weir);
-    command.arg("run").arg("-f").arg(MANIFESTS);
+    let state = tempfile::tempdir().context("make a folder for the queue")?;
+    command.arg("run").arg("-f").arg(MANIFESTS).arg("--state-dir").arg(state.path());
     let mut run = Process::start("weir-run", command, &logs)?;
     run.line(|line| line.starts_with("capturing 3 processes")).await?;
     for line in run.lines(|line| line.contains("starting OTLP log exporter")) {

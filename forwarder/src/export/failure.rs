@@ -18,7 +18,7 @@ pub struct Answer {
 pub enum Failure {
     /// Try again, not before `after` if the receiver named a time.
     Retry { cause: RetryCause, text: String, after: Option<Duration> },
-    /// Never try again.
+    /// These records will never be taken, whoever sends them again.
     Refused { reason: RefusalReason, text: String },
 }
 
@@ -31,6 +31,12 @@ pub enum RetryCause {
     Timeout,
     /// The receiver asks to come back later.
     Busy,
+    /// 401, 403, 407, `UNAUTHENTICATED`, `PERMISSION_DENIED`: a secret has to be put right.
+    Unauthorized,
+    /// 404, 405, `UNIMPLEMENTED`: no receiver of logs is there, yet.
+    NotFound,
+    /// Any other answer that does not blame the records.
+    Unexpected,
     /// The receiver speaks the other OTLP transport.
     WrongTransport,
 }
@@ -42,6 +48,9 @@ impl RetryCause {
             Self::Connection => "connection",
             Self::Timeout => "timeout",
             Self::Busy => "busy",
+            Self::Unauthorized => "unauthorized",
+            Self::NotFound => "not_found",
+            Self::Unexpected => "unexpected",
             Self::WrongTransport => "wrong_transport",
         }
     }

@@ -152,34 +152,43 @@ fn failure(status: &Status) -> Failure {
         None => excerpt(&format!("{:?}: {}", status.code(), status.message())),
     };
     let retry_info = status.get_details_retry_info().and_then(|info| info.retry_delay);
-    let too_large =
-        status.message().contains("too large") || status.message().contains("larger than max");
-    let reason = match status.code() {
-        Code::OutOfRange if too_large => RefusalReason::TooLarge,
-        Code::ResourceExhausted if retry_info.is_none() => RefusalReason::TooLarge,
-        Code::DeadlineExceeded => {
-            return Failure::Retry { cause: RetryCause::Timeout, text, after: retry_info };
+    let refused = |reason| Failure::Refused { reason, text: text.clone() };
+    let cause = match status.code() {
+        Code::OutOfRange | Code::ResourceExhausted if is_too_large(status.message()) => {
+            return refused(RefusalReason::TooLarge);
         }
+        Code::InvalidArgument => return refused(RefusalReason::Invalid),
+        Code::DeadlineExceeded => RetryCause::Timeout,
         // Unknown and internal are the client's own words for a broken HTTP/2 connection.
         Code::Unavailable | Code::Unknown | Code::Internal
             if std::error::Error::source(status).is_some() =>
         {
-            return Failure::Retry { cause: RetryCause::Connection, text, after: None };
+            RetryCause::Connection
         }
         Code::Cancelled
         | Code::ResourceExhausted
         | Code::Aborted
         | Code::OutOfRange
         | Code::Unavailable
-        | Code::DataLoss => {
-            return Failure::Retry { cause: RetryCause::Busy, text, after: retry_info };
-        }
-        Code::InvalidArgument | Code::FailedPrecondition => RefusalReason::Invalid,
-        Code::Unauthenticated | Code::PermissionDenied => RefusalReason::Unauthorized,
-        Code::Unimplemented | Code::NotFound => RefusalReason::NotFound,
-        Code::Ok | Code::Unknown | Code::Internal | Code::AlreadyExists => RefusalReason::Other,
+        | Code::DataLoss => RetryCause::Busy,
+        Code::Unauthenticated | Code::PermissionDenied => RetryCause::Unauthorized,
+        Code::Unimplemented | Code::NotFound => RetryCause::NotFound,
+        Code::Ok
+        | Code::Unknown
+        | Code::Internal
+        | Code::AlreadyExists
+        | Code::FailedPrecondition => RetryCause::Unexpected,
     };
-    Failure::Refused { reason, text }
+    Failure::Retry { cause, text, after: retry_info }
+}
+
+/// Whether a server's words say that the message is over its limit. They share a code with "come
+/// back later", and none of them says it otherwise (Go, Python and C++; Java and .NET; Rust).
+fn is_too_large(message: &str) -> bool {
+    let message = message.to_ascii_lowercase();
+    ["larger than max", "exceeds maximum", "exceeds the maximum", "too large"]
+        .iter()
+        .any(|words| message.contains(words))
 }
 
 /// A channel that notes when an answer is not gRPC's: a plain HTTP/2 server answers too, and
@@ -272,44 +281,52 @@ mod tests {
 
     use super::*;
 
-    /// Time to come back, or the failure that it is not to be retried.
-    fn retried(status: &Status) -> Result<Option<Duration>, Failure> {
+    /// Why and when to come back, or why not.
+    fn retried(status: &Status) -> Result<(RetryCause, Option<Duration>), RefusalReason> {
         match failure(status) {
-            Failure::Retry { after, .. } => Ok(after),
-            refused @ Failure::Refused { .. } => Err(refused),
+            Failure::Retry { cause, after, .. } => Ok((cause, after)),
+            Failure::Refused { reason, .. } => Err(reason),
         }
     }
 
     #[test]
-    fn codes_are_retried_as_the_protocol_says() {
-        for code in [
-            Code::Cancelled,
-            Code::DeadlineExceeded,
-            Code::Aborted,
-            Code::OutOfRange,
-            Code::Unavailable,
-            Code::DataLoss,
+    fn only_codes_that_blame_the_records_are_final() {
+        for (code, expected) in [
+            (Code::Cancelled, RetryCause::Busy),
+            (Code::DeadlineExceeded, RetryCause::Timeout),
+            (Code::Aborted, RetryCause::Busy),
+            (Code::OutOfRange, RetryCause::Busy),
+            (Code::Unavailable, RetryCause::Busy),
+            (Code::DataLoss, RetryCause::Busy),
+            (Code::ResourceExhausted, RetryCause::Busy),
+            (Code::Unauthenticated, RetryCause::Unauthorized),
+            (Code::PermissionDenied, RetryCause::Unauthorized),
+            (Code::Unimplemented, RetryCause::NotFound),
+            (Code::Unknown, RetryCause::Unexpected),
+            (Code::Internal, RetryCause::Unexpected),
         ] {
-            assert_eq!(retried(&Status::new(code, "")), Ok(None), "{code:?}");
+            assert_eq!(retried(&Status::new(code, "")), Ok((expected, None)), "{code:?}");
         }
-        for code in [
-            Code::InvalidArgument,
-            Code::Unauthenticated,
-            Code::PermissionDenied,
-            Code::Unimplemented,
-            Code::Unknown,
-            Code::Internal,
-            Code::ResourceExhausted,
-        ] {
-            assert!(retried(&Status::new(code, "")).is_err(), "{code:?}");
-        }
+        let invalid = Status::new(Code::InvalidArgument, "");
+        assert_eq!(retried(&invalid), Err(RefusalReason::Invalid));
     }
 
     #[test]
-    fn exhausted_is_retried_only_with_a_time_to_come_back() {
+    fn exhausted_is_final_only_when_the_message_is_too_large() {
+        for text in [
+            "grpc: received message larger than max (5000000 vs. 4194304)",
+            "gRPC message exceeds maximum size 4194304: 5000000",
+            "Received message exceeds the maximum configured message size.",
+        ] {
+            let status = Status::new(Code::ResourceExhausted, text);
+            assert_eq!(retried(&status), Err(RefusalReason::TooLarge), "{text}");
+        }
+        let text = "Error, decoded message length too large: found 5000000 bytes";
+        let status = Status::new(Code::OutOfRange, text);
+        assert_eq!(retried(&status), Err(RefusalReason::TooLarge));
         let delay = Duration::from_millis(1500);
         let details = ErrorDetails::with_retry_info(Some(delay));
         let status = Status::with_error_details(Code::ResourceExhausted, "later", details);
-        assert_eq!(retried(&status), Ok(Some(delay)));
+        assert_eq!(retried(&status), Ok((RetryCause::Busy, Some(delay))));
     }
 }

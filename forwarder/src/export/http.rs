@@ -169,20 +169,22 @@ fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Failure {
     let words = excerpt(&words(headers, body));
     let text =
         if words.is_empty() { format!("HTTP {status}") } else { format!("HTTP {status}: {words}") };
-    let reason = match status.as_u16() {
-        429 | 502 | 503 | 504 => {
-            let after = headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
-            let after = after.and_then(|text| retry_after(text, SystemTime::now()));
-            return Failure::Retry { cause: RetryCause::Busy, text, after };
-        }
-        400 | 422 => RefusalReason::Invalid,
-        401 | 403 | 407 => RefusalReason::Unauthorized,
-        404 | 405 => RefusalReason::NotFound,
-        413 => RefusalReason::TooLarge,
-        415 => RefusalReason::Unsupported,
-        _ => RefusalReason::Other,
+    // Only what blames the records themselves is final; everything else may be mended while
+    // they wait.
+    let refused = |reason| Failure::Refused { reason, text: text.clone() };
+    let cause = match status.as_u16() {
+        400 | 422 => return refused(RefusalReason::Invalid),
+        413 => return refused(RefusalReason::TooLarge),
+        415 => return refused(RefusalReason::Unsupported),
+        408 => RetryCause::Timeout,
+        429 | 502 | 503 | 504 => RetryCause::Busy,
+        401 | 403 | 407 => RetryCause::Unauthorized,
+        404 | 405 => RetryCause::NotFound,
+        _ => RetryCause::Unexpected,
     };
-    Failure::Refused { reason, text }
+    let after = headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
+    let after = after.and_then(|text| retry_after(text, SystemTime::now()));
+    Failure::Retry { cause, text, after }
 }
 
 /// The receiver's explanation: a `google.rpc.Status` where it says protobuf, else text.
@@ -226,19 +228,31 @@ mod tests {
     }
 
     #[test]
-    fn busy_answers_are_retried_and_others_are_final() {
+    fn only_answers_that_blame_the_records_are_final() {
         let none = HeaderMap::new();
-        for code in [429, 502, 503, 504] {
+        for (code, expected) in [
+            (401, RetryCause::Unauthorized),
+            (403, RetryCause::Unauthorized),
+            (407, RetryCause::Unauthorized),
+            (404, RetryCause::NotFound),
+            (405, RetryCause::NotFound),
+            (408, RetryCause::Timeout),
+            (429, RetryCause::Busy),
+            (502, RetryCause::Busy),
+            (503, RetryCause::Busy),
+            (504, RetryCause::Busy),
+            (302, RetryCause::Unexpected),
+            (500, RetryCause::Unexpected),
+        ] {
             let failure = refusal(StatusCode::from_u16(code).unwrap(), &none, b"");
-            assert!(matches!(failure, Failure::Retry { cause: RetryCause::Busy, .. }), "{code}");
+            let Failure::Retry { cause, .. } = failure else { panic!("{code} is not final") };
+            assert_eq!(cause, expected, "{code}");
         }
         for (code, expected) in [
             (400, RefusalReason::Invalid),
-            (401, RefusalReason::Unauthorized),
-            (404, RefusalReason::NotFound),
+            (422, RefusalReason::Invalid),
             (413, RefusalReason::TooLarge),
             (415, RefusalReason::Unsupported),
-            (500, RefusalReason::Other),
         ] {
             let failure = refusal(StatusCode::from_u16(code).unwrap(), &none, b"no\nway");
             let Failure::Refused { reason, text } = failure else { panic!("{code} is final") };

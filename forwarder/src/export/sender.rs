@@ -5,7 +5,6 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use backon::{BackoffBuilder as _, ExponentialBuilder};
 use bytes::Bytes;
 use serde::Serialize;
 use weir_plan::{ExporterPlan, Transport};
@@ -21,6 +20,10 @@ use crate::queue::{InFlight, Queue, RefusalReason};
 #[cfg(test)]
 mod tests;
 
+/// Longest time to come back later that a receiver is granted.
+const LONGEST_AFTER: Duration = Duration::from_hours(1);
+/// Until a queue is read again that could not be.
+const READ_AGAIN: Duration = Duration::from_secs(1);
 /// How long a request waits to be filled.
 const LINGER: Duration = Duration::from_millis(200);
 
@@ -28,8 +31,8 @@ const LINGER: Duration = Duration::from_millis(200);
 /// is given up.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct RetryPolicy {
-    /// Before the second attempt; doubled from then on, each with up to its own length of
-    /// jitter on top.
+    /// Before the second attempt, at most; doubled from then on. Each wait is a random part of
+    /// that (full jitter), so that many forwarders do not come back at once.
     pub min: Duration,
     /// Upper limit of the doubling.
     pub max: Duration,
@@ -127,8 +130,10 @@ impl Delivery {
             self.sender.queue.wait_for_records().await;
             // Its error only says that the time is up, and then a smaller request goes out.
             tokio::time::timeout(LINGER, self.sender.queue.wait_for_batch()).await.ok();
-            if let Some(batch) = self.sender.queue.take() {
-                self.deliver(batch).await;
+            match self.sender.queue.take() {
+                Ok(Some(batch)) => self.deliver(batch).await,
+                Ok(None) => {}
+                Err(_) => tokio::time::sleep(READ_AGAIN).await,
             }
         }
     }
@@ -136,7 +141,8 @@ impl Delivery {
     /// Sends `batch` until each record of it has an answer.
     async fn deliver(&mut self, batch: InFlight) {
         let mut outcomes = vec![None; batch.len()];
-        let mut parts: Vec<_> = std::iter::once(0..batch.len()).collect();
+        let all = (!batch.is_empty()).then(|| 0..batch.len());
+        let mut parts: Vec<_> = all.into_iter().collect();
         while let Some(part) = parts.pop() {
             let length = part.len();
             let records = batch.records().skip(part.start).take(length);
@@ -161,20 +167,16 @@ impl Delivery {
     /// Repeats one request until it has a final answer.
     async fn attempt(&mut self, request: Bytes) -> Result<Answer, (RefusalReason, String)> {
         let RetryPolicy { min, max } = self.sender.retry;
-        let mut waits = ExponentialBuilder::default()
-            .with_min_delay(min)
-            .with_max_delay(max)
-            .with_jitter()
-            .without_max_times()
-            .build();
+        let mut longest = min;
         loop {
             match self.client.send(request.clone()).await {
                 Ok(answer) => return Ok(answer),
                 Err(Failure::Refused { reason, text }) => return Err((reason, text)),
                 Err(Failure::Retry { cause, text, after }) => {
                     self.note_retry(cause, &text);
-                    let wait = waits.next().unwrap_or(max);
-                    tokio::time::sleep(wait.max(after.unwrap_or_default())).await;
+                    let after = after.unwrap_or_default().min(LONGEST_AFTER);
+                    tokio::time::sleep(after + longest.mul_f64(fastrand::f64())).await;
+                    longest = max.min(longest * 2);
                 }
             }
         }

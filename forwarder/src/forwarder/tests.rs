@@ -8,9 +8,12 @@ use weir_plan::{BudgetPlan, CaptureDirection, Plan, Protocol, SamplingPlan, Tran
 use weir_rrpair::{RrPair, model::Direction as Way};
 
 use super::*;
-use crate::testing::{
-    Call, Kernel, PATIENCE, Receiver, Speaks, capture, exporter, forwarder, key, plan, request,
-    response,
+use crate::{
+    queue::ShedReason,
+    testing::{
+        Call, Kernel, PATIENCE, Receiver, Speaks, capture, exporter, forwarder, key, plan, request,
+        response,
+    },
 };
 
 mod bounds;
@@ -248,6 +251,53 @@ fn an_unchanged_exporter_keeps_its_queue_and_a_removed_one_sheds_it() {
     let ledger = forwarder.stop();
     ledger.exporters.iter().for_each(|exporter| assert!(exporter.counts.balances()));
     assert_eq!(ledger.exporters[1].counts.shed, [(ShedReason::ExporterRemoved, 4)].into());
+}
+
+#[test]
+fn on_disk_the_queue_of_a_removed_exporter_is_kept_for_a_day_and_over_restarts() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = crate::testing::free_port();
+    let (one, other) =
+        (exporter("one", port, Transport::Http), exporter("two", port, Transport::Http));
+    let start = |kernel: &Kernel| {
+        forwarder(kernel, |config| config.queue_dir = Some(folder.path().join("queues")))
+    };
+    let queues = || std::fs::read_dir(folder.path().join("queues")).unwrap().count();
+    let mut kernel = Kernel::new();
+    let forwarder = start(&kernel);
+    forwarder.apply(plan(vec![one.clone(), other.clone()]));
+    kernel.open(1, Call::SERVER);
+    (0..4).for_each(|i| exchange(&mut kernel, 1, Call::SERVER, &format!("/{i}")));
+    wait_until(Instant::now() + PATIENCE, || forwarder.ledger().records().seen == 8);
+    forwarder.apply(plan(vec![one.clone()]));
+    assert_eq!(forwarder.ledger().exporters[1].counts.queued, 4);
+    // Most of a day: still there, and remembered.
+    (0..crate::shelf::KEPT_MINUTES - 2).for_each(|_| forwarder.exporters.minute_over());
+    let ledger = forwarder.stop();
+    assert_eq!((ledger.records().queued, ledger.records().shed_total()), (8, 0));
+
+    let kernel = Kernel::new();
+    let forwarder = start(&kernel);
+    forwarder.apply(plan(vec![one.clone()]));
+    let ledger = forwarder.ledger();
+    ledger.exporters.iter().for_each(|exporter| assert!(exporter.counts.balances()));
+    assert_eq!((ledger.records().seen, ledger.records().recovered), (0, 8));
+    forwarder.exporters.minute_over();
+    // It is back: its day begins anew.
+    forwarder.apply(plan(vec![one.clone(), other]));
+    forwarder.apply(plan(vec![one]));
+    forwarder.exporters.minute_over();
+    assert_eq!((forwarder.ledger().exporters[1].counts.queued, queues()), (4, 2));
+    (2..crate::shelf::KEPT_MINUTES).for_each(|_| forwarder.exporters.minute_over());
+    assert_eq!(queues(), 2);
+    forwarder.exporters.minute_over();
+    let gone = &forwarder.ledger().exporters[1].counts;
+    assert_eq!((gone.queued, queues()), (0, 1));
+    assert_eq!(gone.shed, [(ShedReason::ExporterRemoved, 4)].into());
+    let receiver = Receiver::start_on(port, Speaks::Http1, None);
+    assert!(forwarder.settle(PATIENCE), "{:?}", forwarder.ledger());
+    assert_eq!(receiver.locations(), ["/0", "/1", "/2", "/3"]);
+    assert_eq!(forwarder.stop().records().exported, 4);
 }
 
 #[test]

@@ -68,6 +68,10 @@ pub struct ExporterSnapshot {
     pub counts: Counts,
     pub queued_bytes: u64,
     pub queue_limit_bytes: u64,
+    /// Bytes of the queue that were found to hold no record.
+    pub damaged_bytes: u64,
+    /// What is wrong with the queue's disk.
+    pub queue_error: Option<String>,
     pub health: ExporterHealth,
 }
 
@@ -134,6 +138,7 @@ impl fmt::Display for LedgerSnapshot {
         let kernel = |count: fn(&KernelLoss) -> u64| self.kernel.values().map(count).sum();
         let undecodable: u64 = node.decoded.undecodable_bytes.values().sum();
         for (count, what) in [
+            (records.recovered, "of an earlier run"),
             (records.exported, "exported"),
             (records.filtered, "filtered"),
             (sum(|counts| counts.sampled), "sampled out"),

@@ -6,7 +6,15 @@ use crate::{queue::Counts, testing::key};
 
 fn exporter(key: ObjectKey, counts: Counts) -> ExporterSnapshot {
     let health = crate::export::ExporterHealth::default();
-    ExporterSnapshot { key, counts, queued_bytes: 0, queue_limit_bytes: 0, health }
+    ExporterSnapshot {
+        key,
+        counts,
+        queued_bytes: 0,
+        queue_limit_bytes: 0,
+        damaged_bytes: 0,
+        queue_error: None,
+        health,
+    }
 }
 
 fn ledger(kept: u64, seen: u64, exported: u64) -> LedgerSnapshot {

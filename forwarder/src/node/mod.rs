@@ -124,6 +124,7 @@ impl Node {
         let losses = Arc::clone(&view);
         let forwarder = Forwarder::start(ForwarderConfig {
             ring: None,
+            queue_dir: Some(state_dir.join("queues")),
             kernel_losses: Some(Arc::new(move || losses.losses())),
             pages: Some(Arc::clone(&view) as Arc<dyn Pages>),
             ..forwarder

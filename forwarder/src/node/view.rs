@@ -21,6 +21,15 @@ use crate::{
     queue::ShedReason,
 };
 
+/// What a queue gives up by itself.
+const QUEUE_LOSSES: [ShedReason; 5] = [
+    ShedReason::QueueFull,
+    ShedReason::TooLarge,
+    ShedReason::DiskFull,
+    ShedReason::DiskFailed,
+    ShedReason::Damaged,
+];
+
 type Losses = [LossCounter; Loss::COUNT as usize];
 
 /// Shared between the node's task and the admin address.
@@ -221,6 +230,7 @@ fn records(capture: &CaptureSnapshot) -> NodeRecords {
     };
     for (_, at) in &capture.exporters {
         records.seen += at.seen;
+        records.recovered += at.recovered;
         records.exported += at.exported;
         records.filtered += at.filtered;
         records.shed += at.shed_total() + at.refused_total();
@@ -242,10 +252,10 @@ fn delivery(exporter: &ExporterSnapshot) -> NodeExporter {
         queue: NodeQueue {
             records: counts.queued + counts.in_flight,
             bytes: exporter.queued_bytes,
-            dropped: counts.shed.get(&ShedReason::QueueFull).copied().unwrap_or(0),
+            dropped: QUEUE_LOSSES.iter().filter_map(|reason| counts.shed.get(reason)).sum(),
         },
         last_delivery: health.last_delivery_ns.and_then(time),
-        last_error: health.last_error.clone(),
+        last_error: health.last_error.clone().or_else(|| exporter.queue_error.clone()),
     }
 }
 

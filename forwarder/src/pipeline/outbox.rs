@@ -115,9 +115,7 @@ impl Outbox {
 
     fn close(&mut self) {
         if !self.open.is_empty() {
-            let mut chunk = std::mem::take(&mut self.open);
-            chunk.shrink();
-            self.full.push(chunk);
+            self.full.push(std::mem::take(&mut self.open));
         }
     }
 }

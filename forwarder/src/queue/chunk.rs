@@ -1,10 +1,19 @@
-//! Encoded records side by side in one allocation.
+//! Encoded records side by side in one allocation, and as one frame of a log.
+
+use weir_queue::{Frame, Label};
 
 use super::Route;
 
-/// Consecutive encoded records, the unit that queue and batches move around.
+/// First bytes of a frame's body; another layout gets another mark.
+const MARK: [u8; 2] = *b"c1";
+/// Number of records.
+const COUNT_BYTES: usize = 4;
+/// End of a record, and the place of its label among the frame's.
+const ENTRY_BYTES: usize = 6;
+
+/// Consecutive encoded records, the unit that goes to the queue.
 ///
-/// A record per allocation would cost an allocation and a free on another thread for each.
+/// A record per allocation would cost an allocation and a free for each.
 #[derive(Debug, Default)]
 pub struct Chunk {
     bytes: Vec<u8>,
@@ -41,14 +50,6 @@ impl Chunk {
         self.bytes.get(start..).unwrap_or_default()
     }
 
-    /// The records' bytes, oldest first.
-    pub fn records(&self) -> impl Iterator<Item = &[u8]> + Clone {
-        let starts = std::iter::once(0).chain(self.records.iter().map(|entry| entry.end));
-        starts
-            .zip(&self.records)
-            .map(|(start, entry)| self.bytes.get(start..entry.end).unwrap_or_default())
-    }
-
     /// The records' routes, oldest first.
     pub fn routes(&self) -> impl Iterator<Item = Route> + '_ {
         self.records.iter().map(|entry| entry.route)
@@ -63,10 +64,74 @@ impl Chunk {
         Some(Self { bytes, records: vec![entry] })
     }
 
-    /// Gives room back that no record takes.
-    pub fn shrink(&mut self) {
-        if self.bytes.capacity() > self.bytes.len() + self.bytes.len() / 4 {
-            self.bytes.shrink_to_fit();
+    /// All records' bytes.
+    pub(super) fn encoded(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// What a frame holds before the records' bytes; `place` says where a route's label is
+    /// among the frame's.
+    pub(super) fn head(&self, place: impl Fn(Route) -> u16) -> Vec<u8> {
+        let mut head = MARK.to_vec();
+        head.reserve_exact(COUNT_BYTES + ENTRY_BYTES * self.records.len());
+        let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX).to_le_bytes();
+        head.extend(number(self.records.len()));
+        for Entry { end, route } in &self.records {
+            head.extend(number(*end));
+            head.extend(place(*route).to_le_bytes());
         }
+        head
+    }
+}
+
+/// A frame of a log, as the records that it holds.
+#[derive(Debug)]
+pub(super) struct Records {
+    frame: Frame,
+    /// Where in the body each one ends, and its label.
+    ends: Vec<(usize, Label)>,
+    /// Where in the body the first one begins.
+    start: usize,
+}
+
+impl Records {
+    /// `None` for a body of another layout.
+    pub(super) fn read(frame: Frame) -> Option<Self> {
+        let rest = frame.body().strip_prefix(&MARK)?;
+        let (count, rest) = rest.split_first_chunk::<COUNT_BYTES>()?;
+        let count = usize::try_from(u32::from_le_bytes(*count)).ok()?;
+        let (entries, bytes) = rest.split_at_checked(count.checked_mul(ENTRY_BYTES)?)?;
+        let start = frame.body().len() - bytes.len();
+        let mut before = 0;
+        let mut ends = Vec::with_capacity(count);
+        for entry in entries.chunks_exact(ENTRY_BYTES) {
+            let (end, place) = entry.split_first_chunk::<4>()?;
+            let end = usize::try_from(u32::from_le_bytes(*end)).ok()?;
+            let place = usize::from(u16::from_le_bytes(place.try_into().ok()?));
+            if end < before || end > bytes.len() {
+                return None;
+            }
+            ends.push((start + end, *frame.labels.get(place)?));
+            before = end;
+        }
+        let all = before == bytes.len() && frame.counts.total() == count as u64;
+        all.then_some(Self { frame, ends, start })
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// The records' bytes, oldest first.
+    pub(super) fn bytes(&self) -> impl Iterator<Item = &[u8]> + Clone {
+        let starts = std::iter::once(self.start).chain(self.ends.iter().map(|(end, _)| *end));
+        starts
+            .zip(&self.ends)
+            .map(|(start, (end, _))| self.frame.body().get(start..*end).unwrap_or_default())
+    }
+
+    /// The records' labels, oldest first.
+    pub(super) fn labels(&self) -> impl Iterator<Item = Label> + '_ {
+        self.ends.iter().map(|(_, label)| *label)
     }
 }

@@ -12,9 +12,15 @@ pub enum ShedReason {
     QueueFull,
     /// The record alone is larger than the queue.
     TooLarge,
-    /// The exporter is no longer in the plan.
+    /// The disk was full before the queue was.
+    DiskFull,
+    /// It could not be written to the disk.
+    DiskFailed,
+    /// The disk gave back something else than what was written.
+    Damaged,
+    /// The exporter is no longer in the plan, and has not come back in time.
     ExporterRemoved,
-    /// The forwarder stopped before the receiver took it.
+    /// The forwarder stopped before the receiver took it, and its queue was in memory.
     Stopped,
     /// Redaction failed on it, so it must not leave.
     RedactionFailed,
@@ -28,6 +34,9 @@ impl ShedReason {
         match self {
             Self::QueueFull => "queue_full",
             Self::TooLarge => "too_large",
+            Self::DiskFull => "disk_full",
+            Self::DiskFailed => "disk_failed",
+            Self::Damaged => "damaged",
             Self::ExporterRemoved => "exporter_removed",
             Self::Stopped => "stopped",
             Self::RedactionFailed => "redaction_failed",
@@ -40,20 +49,14 @@ impl ShedReason {
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RefusalReason {
-    /// The receiver says that the request is malformed (400, `INVALID_ARGUMENT`).
+    /// The receiver says that the request is malformed (400, 422, `INVALID_ARGUMENT`).
     Invalid,
-    /// 401, 403, `UNAUTHENTICATED`, `PERMISSION_DENIED`.
-    Unauthorized,
-    /// 404, 405, `UNIMPLEMENTED`: no logs receiver there.
-    NotFound,
-    /// 413, or `RESOURCE_EXHAUSTED` without a time to try again: over the receiver's limit.
+    /// 413, or a gRPC message over the receiver's limit, though it is alone in its request.
     TooLarge,
-    /// 415 or another answer to the encoding.
+    /// 415: an answer to the encoding.
     Unsupported,
     /// The receiver took the rest of the request (partial success).
     Partial,
-    /// Any other permanent answer.
-    Other,
 }
 
 impl RefusalReason {
@@ -61,22 +64,21 @@ impl RefusalReason {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Invalid => "invalid",
-            Self::Unauthorized => "unauthorized",
-            Self::NotFound => "not_found",
             Self::TooLarge => "too_large",
             Self::Unsupported => "unsupported",
             Self::Partial => "partial",
-            Self::Other => "other",
         }
     }
 }
 
 /// Records of one route, one exporter or one capture. At any time
-/// `seen = filtered + shed + queued + in_flight + exported + refused`.
+/// `seen + recovered = filtered + shed + queued + in_flight + exported + refused`.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
 pub struct Counts {
     /// Pairs that reached the pipeline.
     pub seen: u64,
+    /// Seen by an earlier run, and found waiting in the queue when this one started.
+    pub recovered: u64,
     /// Left out by the exporter's filter.
     pub filtered: u64,
     /// Given up before they were sent.
@@ -102,18 +104,26 @@ impl Counts {
         self.refused.values().sum()
     }
 
+    /// Counts `records` more as shed.
+    pub(super) fn shed(&mut self, reason: ShedReason, records: u64) {
+        if records > 0 {
+            *self.shed.entry(reason).or_default() += records;
+        }
+    }
+
     /// True when every record that was seen is in exactly one other count.
     pub fn balances(&self) -> bool {
         let known = self.filtered + self.shed_total() + self.queued + self.in_flight;
-        self.seen == known + self.exported + self.refused_total()
+        self.seen + self.recovered == known + self.exported + self.refused_total()
     }
 }
 
 impl AddAssign<&Self> for Counts {
     fn add_assign(&mut self, other: &Self) {
         // Exhaustive: a new count must be added here.
-        let Self { seen, filtered, shed, queued, in_flight, exported, refused } = other;
+        let Self { seen, recovered, filtered, shed, queued, in_flight, exported, refused } = other;
         self.seen += seen;
+        self.recovered += recovered;
         self.filtered += filtered;
         self.queued += queued;
         self.in_flight += in_flight;

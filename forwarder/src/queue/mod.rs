@@ -1,23 +1,32 @@
 //! The bounded queue of one exporter, with its part of the ledger: records and their counts
 //! move under one lock, so the ledger balances whenever it is read.
+//!
+//! The records lie in a [`weir_queue::Log`], on disk where there is a folder for it; of a
+//! backlog, however large, only what is on its way is in memory.
 
 mod chunk;
 mod counts;
+mod disk;
+mod in_flight;
 
 #[cfg(test)]
 mod tests;
 
 use std::{
-    collections::VecDeque,
+    io,
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio::sync::Notify;
 use weir_plan::{ObjectKey, WhenFull};
+use weir_queue::{self as log, Bounds, Label, Log, Memory, Refusal};
 
+use self::chunk::Records;
 pub use self::{
     chunk::Chunk,
     counts::{Counts, RefusalReason, ShedReason},
+    in_flight::InFlight,
 };
 
 /// Which captures a record of an exporter belongs to: an index into the queue's routes.
@@ -43,11 +52,9 @@ pub struct BatchLimits {
 impl BatchLimits {
     /// Largest chunk that the reader makes: a few fill a request, and more than a few the
     /// queue.
-    pub(crate) fn chunk(self, queue_bytes: usize) -> Self {
-        Self {
-            records: self.records.div_ceil(4),
-            bytes: self.bytes.div_ceil(4).min(queue_bytes / 8),
-        }
+    pub(crate) fn chunk(self, queue_bytes: u64) -> Self {
+        let share = usize::try_from(queue_bytes / 8).unwrap_or(usize::MAX);
+        Self { records: self.records.div_ceil(4), bytes: self.bytes.div_ceil(4).min(share) }
     }
 }
 
@@ -73,83 +80,119 @@ pub struct Tally {
 #[derive(Debug)]
 pub struct Queue {
     state: Mutex<State>,
+    /// Something waits, or can be taken again.
     wake: Notify,
+    /// Something may have to be made durable.
+    written: Notify,
 }
 
 #[derive(Debug)]
 struct State {
-    chunks: VecDeque<Chunk>,
-    queued_bytes: usize,
-    queued_records: usize,
-    /// Part of the limit too, since it may have to come back.
-    in_flight_bytes: usize,
-    limit_bytes: usize,
-    when_full: WhenFull,
+    log: Log,
+    /// Where the log lies, if it is on disk, and where it should.
+    folder: Option<PathBuf>,
+    wanted: Option<PathBuf>,
+    /// As the plan has it.
+    asked: Bounds,
+    /// Most bytes of a log in memory.
+    memory_bytes: u64,
+    /// Something was taken that has no answer yet.
+    in_flight: bool,
     limits: BatchLimits,
     /// No batch waits for more records.
     hurry: bool,
     /// Nothing is taken any more, for this reason.
     closed: Option<ShedReason>,
     routes: Vec<RouteState>,
+    /// Place of each label's route.
+    by_label: Vec<usize>,
+    damaged_bytes: u64,
+    /// What is wrong with the disk.
+    trouble: Option<String>,
 }
 
 #[derive(Debug)]
 struct RouteState {
     captures: Arc<[ObjectKey]>,
+    label: Label,
     counts: Counts,
-}
-
-/// Records taken from the queue for one request. Dropped without an answer they go back to
-/// the front of the queue.
-#[derive(Debug)]
-pub struct InFlight {
-    queue: Arc<Queue>,
-    chunks: Vec<Chunk>,
 }
 
 /// Reading of a queue.
 #[derive(Clone, Debug, PartialEq)]
 pub struct QueueReading {
-    pub bytes: usize,
-    pub limit_bytes: usize,
+    /// Bytes that wait or are on their way.
+    pub bytes: u64,
+    pub limit_bytes: u64,
+    /// Bytes that were found to hold no record.
+    pub damaged_bytes: u64,
+    /// What is wrong with the disk.
+    pub trouble: Option<String>,
     /// Each distinct set of captures with its counts.
     pub routes: Vec<(Arc<[ObjectKey]>, Counts)>,
 }
 
+/// An empty log that takes nothing yet.
+fn memory_log() -> Log {
+    let bounds = Bounds { bytes: 0, when_full: log::WhenFull::DropOldest };
+    let opened = Log::open(Box::new(Memory::default()), bounds);
+    opened.expect("reading an empty memory cannot fail").0
+}
+
+/// Text of the label of these captures' records; names hold no space.
+fn label_text(captures: &[ObjectKey]) -> String {
+    captures.iter().map(ObjectKey::to_string).collect::<Vec<_>>().join(" ")
+}
+
+/// The captures of a label, as far as they can be read.
+fn labelled(text: &str) -> Arc<[ObjectKey]> {
+    let key = |text: &str| {
+        let (namespace, name) = text.split_once('/')?;
+        Some(ObjectKey { namespace: namespace.to_owned(), name: name.to_owned() })
+    };
+    text.split(' ').filter_map(key).collect()
+}
+
 impl Queue {
-    /// An empty queue of at most `limit_bytes` of encoded records.
-    pub fn new(limit_bytes: usize, when_full: WhenFull, limits: BatchLimits) -> Self {
+    /// An empty queue in memory, where it takes at most `memory_bytes`.
+    pub fn new(memory_bytes: u64, limits: BatchLimits) -> Self {
+        let log = memory_log();
         let state = State {
-            chunks: VecDeque::new(),
-            queued_bytes: 0,
-            queued_records: 0,
-            in_flight_bytes: 0,
-            limit_bytes,
-            when_full,
+            asked: log.bounds(),
+            log,
+            folder: None,
+            wanted: None,
+            memory_bytes,
+            in_flight: false,
             limits,
             hurry: false,
             closed: None,
             routes: Vec::new(),
+            by_label: Vec::new(),
+            damaged_bytes: 0,
+            trouble: None,
         };
-        Self { state: Mutex::new(state), wake: Notify::new() }
+        Self { state: Mutex::new(state), wake: Notify::new(), written: Notify::new() }
     }
 
     /// Changes the bounds; what is over them is shed. Opens a closed queue again.
-    pub fn configure(&self, limit_bytes: usize, when_full: WhenFull) {
+    pub fn configure(&self, bytes: u64, when_full: WhenFull) {
         let mut state = self.lock();
-        (state.limit_bytes, state.when_full) = (limit_bytes, when_full);
+        let when_full = match when_full {
+            WhenFull::DropOldest => log::WhenFull::DropOldest,
+            WhenFull::DropNewest => log::WhenFull::DropNewest,
+        };
+        state.asked = Bounds { bytes, when_full };
         state.closed = None;
-        state.make_room();
+        state.set_bounds();
     }
 
     /// The route of records that `captures` want sent here.
     pub fn route(&self, captures: &[ObjectKey]) -> Route {
         let mut state = self.lock();
-        let known = state.routes.iter().position(|route| *route.captures == *captures);
-        Route(known.unwrap_or_else(|| {
-            state.routes.push(RouteState { captures: captures.into(), counts: Counts::default() });
-            state.routes.len() - 1
-        }))
+        let label = state.log.label(&label_text(captures));
+        state.meet_labels();
+        Route(state.by_label.get(label.index()).copied().unwrap_or(usize::MAX))
     }
 
     /// Takes over `chunks` and what was decided meanwhile. `tallies` has one entry per route,
@@ -160,14 +203,8 @@ impl Queue {
             let Tally { seen, filtered, redaction_failed, policy_missing } = std::mem::take(tally);
             route.counts.seen += seen;
             route.counts.filtered += filtered;
-            for (reason, records) in [
-                (ShedReason::RedactionFailed, redaction_failed),
-                (ShedReason::PolicyMissing, policy_missing),
-            ] {
-                if records > 0 {
-                    *route.counts.shed.entry(reason).or_default() += records;
-                }
-            }
+            route.counts.shed(ShedReason::RedactionFailed, redaction_failed);
+            route.counts.shed(ShedReason::PolicyMissing, policy_missing);
         }
         let before = (state.is_empty(), state.fills_batch());
         for chunk in chunks.drain(..) {
@@ -179,17 +216,27 @@ impl Queue {
         if wake {
             self.wake.notify_one();
         }
+        self.written.notify_one();
     }
 
     /// Sheds everything that waits, and everything that comes, for `reason`.
     pub fn close(&self, reason: ShedReason) {
         let mut state = self.lock();
         state.closed = Some(reason);
-        while let Some(chunk) = state.pop() {
-            state.settle(&chunk, |counts| *counts.shed.entry(reason).or_default() += 1);
-        }
+        state.give_up(reason);
         drop(state);
         self.wake.notify_one();
+    }
+
+    /// Takes nothing any more. What waits on disk stays there, durable; what waits in memory is
+    /// shed.
+    pub fn stop(&self) {
+        let on_disk = {
+            let mut state = self.lock();
+            state.closed = Some(ShedReason::Stopped);
+            state.folder.is_some()
+        };
+        if on_disk { self.sync() } else { self.close(ShedReason::Stopped) }
     }
 
     /// Whether batches go out at once, however small.
@@ -204,26 +251,20 @@ impl Queue {
         state.routes.iter().all(|route| route.counts.queued + route.counts.in_flight == 0)
     }
 
-    /// Encoded bytes that wait.
-    pub fn bytes(&self) -> usize {
-        self.lock().queued_bytes
-    }
-
     /// Counts of all routes, consistent with each other.
     pub fn read(&self) -> QueueReading {
         let state = self.lock();
+        let routes = state.routes.iter();
         QueueReading {
-            bytes: state.queued_bytes,
-            limit_bytes: state.limit_bytes,
-            routes: state
-                .routes
-                .iter()
-                .map(|route| (Arc::clone(&route.captures), route.counts.clone()))
-                .collect(),
+            bytes: state.log.waiting_bytes(),
+            limit_bytes: state.log.bounds().bytes,
+            damaged_bytes: state.damaged_bytes,
+            trouble: state.trouble.clone(),
+            routes: routes.map(|r| (Arc::clone(&r.captures), r.counts.clone())).collect(),
         }
     }
 
-    /// Returns when something waits.
+    /// Returns when something waits and nothing is on its way.
     pub async fn wait_for_records(&self) {
         while self.lock().is_empty() {
             self.wake.notified().await;
@@ -237,23 +278,28 @@ impl Queue {
         }
     }
 
-    /// Takes the oldest records for one request; `None` when nothing waits.
-    pub fn take(self: &Arc<Self>) -> Option<InFlight> {
+    /// Takes the oldest records for one request; `None` when nothing waits, or something is on
+    /// its way already.
+    ///
+    /// # Errors
+    ///
+    /// Of the disk, and worth another attempt after a while.
+    pub fn take(self: &Arc<Self>) -> io::Result<Option<InFlight>> {
         let mut state = self.lock();
-        let BatchLimits { records, bytes } = state.limits;
-        let (mut chunks, mut taken) = (Vec::new(), (0, 0));
-        while let Some(next) = state.chunks.front() {
-            taken = (taken.0 + next.len(), taken.1 + next.bytes());
-            if !chunks.is_empty() && (taken.0 > records || taken.1 > bytes) {
-                break;
-            }
-            let Some(chunk) = state.pop() else { break };
-            state.settle(&chunk, |counts| counts.in_flight += 1);
-            state.in_flight_bytes += chunk.bytes();
-            chunks.push(chunk);
+        if state.in_flight {
+            return Ok(None);
         }
+        let taken = state.take();
+        state.note_damage();
+        let (frames, taken, senseless) = taken.inspect_err(|error| {
+            state.note_trouble(Some(format!("could not read the queue: {error}")));
+        })?;
+        if taken.is_empty() {
+            return Ok(None);
+        }
+        state.in_flight = true;
         drop(state);
-        (!chunks.is_empty()).then(|| InFlight { queue: Arc::clone(self), chunks })
+        Ok(Some(InFlight { queue: Arc::clone(self), frames, taken, senseless, answered: false }))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -263,20 +309,68 @@ impl Queue {
 }
 
 impl State {
+    /// True when there is nothing to take now.
     fn is_empty(&self) -> bool {
-        self.chunks.is_empty()
+        self.in_flight || self.log.is_empty()
     }
 
     fn fills_batch(&self) -> bool {
-        self.queued_bytes >= self.limits.bytes || self.queued_records >= self.limits.records
+        let queued: u64 = self.routes.iter().map(|route| route.counts.queued).sum();
+        queued >= self.limits.records as u64 || self.log.waiting_bytes() >= self.limits.bytes as u64
     }
 
     fn is_ready(&self) -> bool {
         self.is_empty() || self.hurry || self.fills_batch()
     }
 
-    fn held_bytes(&self) -> usize {
-        self.queued_bytes + self.in_flight_bytes
+    /// Puts the bounds in force that hold where the log is.
+    fn set_bounds(&mut self) {
+        let most = if self.folder.is_some() { u64::MAX } else { self.memory_bytes };
+        let bounds = Bounds { bytes: self.asked.bytes.min(most), ..self.asked };
+        if bounds != self.log.bounds() {
+            let dropped = self.log.set_bounds(bounds);
+            self.shed(&dropped, ShedReason::QueueFull);
+        }
+    }
+
+    /// Gives every label that the log has met a route.
+    fn meet_labels(&mut self) {
+        for (label, text) in self.log.labels().skip(self.by_label.len()) {
+            let captures = labelled(text);
+            let known = self.routes.iter().position(|route| route.captures == captures);
+            self.by_label.push(known.unwrap_or(self.routes.len()));
+            if known.is_none() {
+                self.routes.push(RouteState { captures, label, counts: Counts::default() });
+            }
+        }
+    }
+
+    fn counts(&mut self, label: Label) -> Option<&mut Counts> {
+        let place = *self.by_label.get(label.index())?;
+        self.routes.get_mut(place).map(|route| &mut route.counts)
+    }
+
+    fn settle(&mut self, records: &log::Tally, count: impl Fn(&mut Counts, u64)) {
+        self.meet_labels();
+        for (label, records) in records.iter() {
+            if let Some(counts) = self.counts(label) {
+                count(counts, records);
+            }
+        }
+    }
+
+    /// Moves records that had waited.
+    fn shed(&mut self, records: &log::Tally, reason: ShedReason) {
+        self.settle(records, |counts, records| {
+            counts.queued -= records;
+            counts.shed(reason, records);
+        });
+    }
+
+    /// Sheds everything that waits.
+    fn give_up(&mut self, reason: ShedReason) {
+        let dropped = self.log.clear();
+        self.shed(&dropped, reason);
     }
 
     /// Takes `chunk`, whose records are in no count but `seen` yet.
@@ -284,109 +378,91 @@ impl State {
         if chunk.is_empty() {
             return;
         }
-        let full = self.held_bytes() + chunk.bytes() > self.limit_bytes;
-        let reason = match self.closed {
-            Some(reason) => Some(reason),
-            None if chunk.bytes() > self.limit_bytes => Some(ShedReason::TooLarge),
-            None if full && self.when_full == WhenFull::DropNewest => Some(ShedReason::QueueFull),
-            None => None,
-        };
-        if let Some(reason) = reason {
-            return self.settle(&chunk, |counts| *counts.shed.entry(reason).or_default() += 1);
-        }
-        self.count_queued(&chunk);
-        self.chunks.push_back(chunk);
-        self.make_room();
-    }
-
-    fn count_queued(&mut self, chunk: &Chunk) {
-        self.settle(chunk, |counts| counts.queued += 1);
-        self.queued_bytes += chunk.bytes();
-        self.queued_records += chunk.len();
-    }
-
-    fn make_room(&mut self) {
-        while self.held_bytes() > self.limit_bytes {
-            let Some(chunk) = self.pop() else { break };
-            self.settle(&chunk, |counts| {
-                *counts.shed.entry(ShedReason::QueueFull).or_default() += 1;
-            });
-        }
-    }
-
-    /// Takes the oldest chunk out; its records are in no count but `seen` then.
-    fn pop(&mut self) -> Option<Chunk> {
-        let chunk = self.chunks.pop_front()?;
-        self.queued_bytes -= chunk.bytes();
-        self.queued_records -= chunk.len();
-        self.settle(&chunk, |counts| counts.queued -= 1);
-        Some(chunk)
-    }
-
-    fn settle(&mut self, chunk: &Chunk, count: impl Fn(&mut Counts)) {
+        let mut labels = Vec::new();
+        let mut records = log::Tally::default();
         for Route(index) in chunk.routes() {
-            if let Some(route) = self.routes.get_mut(index) {
-                count(&mut route.counts);
+            if let Some(route) = self.routes.get(index) {
+                records.add(route.label, 1);
             }
         }
-    }
-}
-
-impl InFlight {
-    /// Records in the request.
-    pub fn len(&self) -> usize {
-        self.chunks.iter().map(Chunk::len).sum()
-    }
-
-    /// True without any record; then there is nothing to send.
-    pub fn is_empty(&self) -> bool {
-        self.chunks.is_empty()
-    }
-
-    /// The records' bytes, oldest first.
-    pub fn records(&self) -> impl Iterator<Item = &[u8]> + Clone {
-        self.chunks.iter().flat_map(Chunk::records)
-    }
-
-    /// The receiver took those without a reason, and will never take the others. Records
-    /// without an entry go back to the queue.
-    pub fn answered(mut self, outcomes: &[Option<RefusalReason>]) {
-        let mut state = self.queue.lock();
-        let mut outcomes = outcomes.iter();
-        self.chunks.retain(|chunk| {
-            if outcomes.len() < chunk.len() {
-                return true;
-            }
-            for (Route(index), outcome) in chunk.routes().zip(outcomes.by_ref()) {
-                let Some(route) = state.routes.get_mut(index) else { continue };
-                route.counts.in_flight -= 1;
-                match outcome {
-                    Some(reason) => *route.counts.refused.entry(*reason).or_default() += 1,
-                    None => route.counts.exported += 1,
-                }
-            }
-            state.in_flight_bytes -= chunk.bytes();
-            false
+        for (label, _) in records.iter() {
+            labels.push(self.by_label.get(label.index()).copied().unwrap_or(usize::MAX));
+        }
+        if let Some(reason) = self.closed {
+            return self.settle(&records, |counts, records| counts.shed(reason, records));
+        }
+        let head = chunk.head(|Route(index)| {
+            let place = labels.iter().position(|known| *known == index);
+            place.and_then(|place| u16::try_from(place).ok()).unwrap_or(u16::MAX)
         });
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        let mut state = self.queue.lock();
-        for chunk in self.chunks.drain(..).rev() {
-            state.settle(&chunk, |counts| counts.in_flight -= 1);
-            state.in_flight_bytes -= chunk.bytes();
-            if let Some(reason) = state.closed {
-                state.settle(&chunk, |counts| *counts.shed.entry(reason).or_default() += 1);
-                continue;
+        let appended = self.log.append_parts(&records, &[&head, chunk.encoded()]);
+        self.shed(&appended.dropped, ShedReason::QueueFull);
+        self.shed(&appended.displaced, ShedReason::DiskFull);
+        let reason = match appended.refused {
+            None => return self.settle(&records, |counts, records| counts.queued += records),
+            Some(Refusal::TooLarge) => ShedReason::TooLarge,
+            Some(Refusal::Full) => ShedReason::QueueFull,
+            Some(Refusal::NoSpace) => ShedReason::DiskFull,
+            Some(Refusal::Failed(kind)) => {
+                self.note_trouble(Some(format!("could not write to the queue: {kind}")));
+                ShedReason::DiskFailed
             }
-            state.count_queued(&chunk);
-            state.chunks.push_front(chunk);
+        };
+        self.settle(&records, |counts, records| counts.shed(reason, records));
+    }
+
+    /// Frames for one request, everything that was taken, and what of that makes no sense.
+    fn take(&mut self) -> io::Result<(Vec<Records>, log::Tally, log::Tally)> {
+        let BatchLimits { records: most, bytes: most_bytes } = self.limits;
+        let (mut records, mut bytes) = (0, 0);
+        let mut frames = Vec::new();
+        let (mut taken, mut senseless) = (log::Tally::default(), log::Tally::default());
+        loop {
+            let next = if taken.is_empty() {
+                self.log.take()?
+            } else {
+                // What comes behind an error waits for the next request.
+                let Ok(ahead) = self.log.peek() else { break };
+                if ahead.is_some_and(|ahead| {
+                    records + u64::from(ahead.records) > most as u64
+                        || bytes + ahead.bytes > most_bytes as u64
+                }) {
+                    break;
+                }
+                let Ok(next) = self.log.take() else { break };
+                next
+            };
+            let Some(frame) = next else { break };
+            let counts = frame.counts.clone();
+            records += counts.total();
+            bytes += frame.body().len() as u64;
+            taken.add_all(&counts);
+            self.settle(&counts, |counts, records| {
+                counts.queued -= records;
+                counts.in_flight += records;
+            });
+            match Records::read(frame) {
+                Some(frame) => frames.push(frame),
+                None => senseless.add_all(&counts),
+            }
         }
-        // The limit may have shrunk meanwhile.
-        state.make_room();
-        drop(state);
-        self.queue.wake.notify_one();
+        Ok((frames, taken, senseless))
+    }
+
+    /// Counts what the log found damaged.
+    fn note_damage(&mut self) {
+        let damage = self.log.take_damage();
+        self.damaged_bytes += damage.bytes;
+        self.shed(&damage.records, ShedReason::Damaged);
+    }
+
+    /// What is wrong with the disk now; a new trouble is logged once.
+    fn note_trouble(&mut self, trouble: Option<String>) {
+        if let Some(text) = &trouble
+            && self.trouble.is_none()
+        {
+            tracing::error!(folder = ?self.wanted, "{text}");
+        }
+        self.trouble = trouble;
     }
 }

@@ -5,14 +5,17 @@ use weir_plan::{ObjectKey, WhenFull};
 
 use super::{BatchLimits, Chunk, Counts, InFlight, Queue, RefusalReason, Route, ShedReason, Tally};
 
-const LIMITS: BatchLimits = BatchLimits { records: 8, bytes: 400 };
+mod disk;
+
+const LIMITS: BatchLimits = BatchLimits { records: 8, bytes: 4000 };
 
 fn key(name: &str) -> ObjectKey {
     ObjectKey { namespace: "default".to_owned(), name: name.to_owned() }
 }
 
-fn queue(limit_bytes: usize, when_full: WhenFull) -> (Arc<Queue>, Route) {
-    let queue = Arc::new(Queue::new(limit_bytes, when_full, LIMITS));
+fn queue(limit_bytes: u64, when_full: WhenFull) -> (Arc<Queue>, Route) {
+    let queue = Arc::new(Queue::new(1 << 20, LIMITS));
+    queue.configure(limit_bytes, when_full);
     let route = queue.route(&[key("all")]);
     (queue, route)
 }
@@ -47,16 +50,30 @@ fn accept(batch: InFlight, rejected: usize) -> usize {
     length
 }
 
+fn take(queue: &Arc<Queue>) -> InFlight {
+    queue.take().unwrap().unwrap()
+}
+
+/// What waits, taken and given back.
+fn waiting(queue: &Arc<Queue>) -> Vec<u8> {
+    let mut firsts = Vec::new();
+    while let Some(batch) = queue.take().unwrap() {
+        firsts.extend(batch.records().map(|record| record[0]));
+        accept(batch, 0);
+    }
+    firsts
+}
+
 fn texts(batch: &InFlight) -> Vec<Vec<u8>> {
     batch.records().map(<[u8]>::to_vec).collect()
 }
 
 #[test]
 fn records_leave_in_the_order_in_which_they_came() {
-    let (queue, route) = queue(1000, WhenFull::DropOldest);
+    let (queue, route) = queue(9000, WhenFull::DropOldest);
     push(&queue, chunk(route, &[b"a", b"", b"bc"]));
     push(&queue, chunk(route, &[b"d"]));
-    let batch = queue.take().unwrap();
+    let batch = take(&queue);
     assert_eq!(texts(&batch), [&b"a"[..], b"", b"bc", b"d"]);
     assert_eq!((counts(&queue).queued, counts(&queue).in_flight), (0, 4));
     accept(batch, 0);
@@ -66,96 +83,120 @@ fn records_leave_in_the_order_in_which_they_came() {
 
 #[test]
 fn an_unanswered_batch_goes_back_to_the_front() {
-    let (queue, route) = queue(1000, WhenFull::DropOldest);
+    let (queue, route) = queue(9000, WhenFull::DropOldest);
     push(&queue, chunk(route, &[b"first"]));
     push(&queue, chunk(route, &[b"second"]));
-    let batch = queue.take().unwrap();
+    let batch = take(&queue);
     push(&queue, chunk(route, &[b"third"]));
     drop(batch);
-    assert_eq!(texts(&queue.take().unwrap()), [&b"first"[..], b"second", b"third"]);
+    assert_eq!(texts(&take(&queue)), [&b"first"[..], b"second", b"third"]);
+}
+
+/// Pushes `count` records of a kilobyte, one by one; the first byte says which one it is.
+fn push_numbered(queue: &Queue, route: Route, count: u8) {
+    (0..count).for_each(|number| push(queue, chunk(route, &[&[number; 1000]])));
 }
 
 #[test]
 fn a_full_queue_sheds_the_oldest_and_counts_them() {
-    let (queue, route) = queue(10, WhenFull::DropOldest);
-    for text in ["aaaa", "bbbb", "cccc"] {
-        push(&queue, chunk(route, &[text.as_bytes()]));
-    }
-    assert_eq!(counts(&queue).shed, [(ShedReason::QueueFull, 1)].into());
-    assert_eq!(texts(&queue.take().unwrap()), [b"bbbb", b"cccc"]);
+    let (queue, route) = queue(20_000, WhenFull::DropOldest);
+    push_numbered(&queue, route, 40);
+    let shed = counts(&queue).shed;
+    let Some((ShedReason::QueueFull, shed)) = shed.into_iter().next() else { panic!("nothing") };
+    assert!(shed > 20 && shed < 30, "{shed}");
+    assert!(queue.read().bytes <= 20_000);
+    assert_eq!(waiting(&queue), (u8::try_from(shed).unwrap()..40).collect::<Vec<_>>());
 }
 
 #[test]
 fn a_full_queue_may_shed_the_newest_instead() {
-    let (queue, route) = queue(10, WhenFull::DropNewest);
-    for text in ["aaaa", "bbbb", "cccc"] {
-        push(&queue, chunk(route, &[text.as_bytes()]));
-    }
-    assert_eq!(counts(&queue).shed, [(ShedReason::QueueFull, 1)].into());
-    assert_eq!(texts(&queue.take().unwrap()), [b"aaaa", b"bbbb"]);
+    let (queue, route) = queue(20_000, WhenFull::DropNewest);
+    push_numbered(&queue, route, 40);
+    let kept = u8::try_from(counts(&queue).queued).unwrap();
+    assert_eq!(counts(&queue).shed, [(ShedReason::QueueFull, 40 - u64::from(kept))].into());
+    assert!((15..20).contains(&kept), "{kept}");
+    assert_eq!(waiting(&queue), (0..kept).collect::<Vec<_>>());
 }
 
 #[test]
-fn what_is_on_its_way_takes_room_until_it_is_answered() {
-    let (queue, route) = queue(8, WhenFull::DropOldest);
-    push(&queue, chunk(route, &[b"aaaa"]));
-    let batch = queue.take().unwrap();
-    push(&queue, chunk(route, &[b"bbbb"]));
-    push(&queue, chunk(route, &[b"cccc"]));
-    assert_eq!(counts(&queue).shed_total(), 1);
-    accept(batch, 0);
-    push(&queue, chunk(route, &[b"dddd"]));
-    assert_eq!(texts(&queue.take().unwrap()), [b"cccc", b"dddd"]);
+fn what_is_on_its_way_may_lose_its_place_and_is_counted_by_its_answer() {
+    for taken in [true, false] {
+        let (queue, route) = queue(20_000, WhenFull::DropOldest);
+        push_numbered(&queue, route, 3);
+        let batch = take(&queue);
+        push_numbered(&queue, route, 40);
+        assert_eq!(counts(&queue).in_flight, 3);
+        let before = counts(&queue).shed_total();
+        if taken {
+            accept(batch, 0);
+            assert_eq!(counts(&queue).exported, 3);
+        } else {
+            drop(batch);
+            assert_eq!(counts(&queue).shed_total(), before + 3);
+        }
+        assert_eq!(counts(&queue).in_flight, 0);
+    }
 }
 
 #[test]
 fn a_record_larger_than_the_queue_is_shed_alone() {
-    let (queue, route) = queue(10, WhenFull::DropOldest);
+    let (queue, route) = queue(10_000, WhenFull::DropOldest);
     push(&queue, chunk(route, &[b"small"]));
-    push(&queue, chunk(route, &[b"much too large"]));
+    push(&queue, chunk(route, &[&[0; 10_000]]));
     assert_eq!(counts(&queue).shed, [(ShedReason::TooLarge, 1)].into());
     assert_eq!(counts(&queue).queued, 1);
 }
 
 #[test]
 fn a_batch_keeps_to_its_limits_except_for_one_large_record() {
-    let (queue, route) = queue(10_000, WhenFull::DropOldest);
-    push(&queue, chunk(route, &[&[0; 900]]));
+    let (queue, route) = queue(100_000, WhenFull::DropOldest);
+    push(&queue, chunk(route, &[&[0; 9000]]));
+    push(&queue, chunk(route, &[&[0; 3000]]));
     for _ in 0..10 {
-        push(&queue, chunk(route, &[&[1; 10]]));
+        push(&queue, chunk(route, &[&[1; 100]]));
     }
-    assert_eq!(queue.take().unwrap().len(), 1);
-    let sizes: Vec<_> = std::iter::from_fn(|| queue.take().map(|batch| accept(batch, 0))).collect();
-    assert_eq!(sizes, [1, 8, 2], "the first one went back when it was dropped");
+    let batch = || queue.take().unwrap().map(|batch| accept(batch, 0));
+    assert_eq!(std::iter::from_fn(batch).collect::<Vec<_>>(), [1, 8, 3]);
+}
+
+#[test]
+fn one_batch_is_on_its_way_at_a_time() {
+    let (queue, route) = queue(10_000, WhenFull::DropOldest);
+    push(&queue, chunk(route, &[b"a"]));
+    let batch = take(&queue);
+    push(&queue, chunk(route, &[b"b"]));
+    assert!(queue.take().unwrap().is_none());
+    batch.answered(&[]);
+    assert_eq!(texts(&take(&queue)), [b"a", b"b"], "without an answer for each it comes again");
 }
 
 #[test]
 fn rejected_records_of_a_partial_success_are_counted_as_refused() {
-    let (queue, route) = queue(1000, WhenFull::DropOldest);
+    let (queue, route) = queue(9000, WhenFull::DropOldest);
     push(&queue, chunk(route, &[b"a", b"b", b"c"]));
-    accept(queue.take().unwrap(), 2);
+    accept(take(&queue), 2);
     let counts = counts(&queue);
     assert_eq!((counts.exported, counts.refused), (1, [(RefusalReason::Partial, 2)].into()));
 }
 
 #[test]
 fn a_closed_queue_sheds_what_waits_and_what_comes_back() {
-    let (queue, route) = queue(1000, WhenFull::DropOldest);
+    let (queue, route) = queue(9000, WhenFull::DropOldest);
     push(&queue, chunk(route, &[b"on its way"]));
-    let batch = queue.take().unwrap();
+    let batch = take(&queue);
     push(&queue, chunk(route, &[b"waiting"]));
     queue.close(ShedReason::ExporterRemoved);
     drop(batch);
     push(&queue, chunk(route, &[b"late"]));
     assert_eq!(counts(&queue).shed, [(ShedReason::ExporterRemoved, 3)].into());
-    queue.configure(1000, WhenFull::DropOldest);
+    queue.configure(9000, WhenFull::DropOldest);
     push(&queue, chunk(route, &[b"again"]));
     assert_eq!(counts(&queue).queued, 1);
 }
 
 #[test]
 fn each_set_of_captures_has_its_own_counts() {
-    let (queue, first) = queue(1000, WhenFull::DropOldest);
+    let (queue, first) = queue(9000, WhenFull::DropOldest);
     let second = queue.route(&[key("all"), key("one")]);
     assert_eq!(queue.route(&[key("all")]), first);
     let mut tallies = [
@@ -194,18 +235,18 @@ enum Step {
     Accept(u64),
     Refuse,
     GiveBack,
-    Resize(usize),
+    Resize(u64),
     Close,
 }
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        6 => (0_usize..12, 0_usize..120, 0_u64..3).prop_map(|(n, size, f)| Step::Push(n, size, f)),
+        6 => (0_usize..12, 0_usize..600, 0_u64..3).prop_map(|(n, size, f)| Step::Push(n, size, f)),
         3 => Just(Step::Take),
         2 => (0_u64..5).prop_map(Step::Accept),
         1 => Just(Step::Refuse),
         1 => Just(Step::GiveBack),
-        1 => (0_usize..2000).prop_map(Step::Resize),
+        1 => (0_u64..40_000).prop_map(Step::Resize),
         1 => Just(Step::Close),
     ]
 }
@@ -219,7 +260,7 @@ proptest! {
         newest in any::<bool>(),
     ) {
         let when_full = if newest { WhenFull::DropNewest } else { WhenFull::DropOldest };
-        let (queue, first) = queue(1000, when_full);
+        let (queue, first) = queue(20_000, when_full);
         let second = queue.route(&[key("all"), key("two")]);
         let (mut seen, mut in_flight): (u64, Vec<InFlight>) = (0, Vec::new());
         for step in steps {
@@ -234,9 +275,9 @@ proptest! {
                     }
                     seen += records as u64 + filtered;
                     queue.push(&mut vec![one], &mut tallies);
-                    prop_assert!(queue.bytes() <= queue.read().limit_bytes);
+                    prop_assert!(queue.read().bytes <= queue.read().limit_bytes);
                 }
-                Step::Take => in_flight.extend(queue.take()),
+                Step::Take => in_flight.extend(queue.take().unwrap()),
                 Step::Accept(rejected) => {
                     if let Some(batch) = in_flight.pop() { accept(batch, usize::try_from(rejected).unwrap()); }
                 }

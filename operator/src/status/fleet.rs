@@ -114,8 +114,18 @@ impl CaptureSums {
 /// Adds a node's counts.
 pub(super) fn add_records(sum: &mut RecordCounts, node: &NodeRecords) {
     // Exhaustive on purpose: a new count must not be forgotten here.
-    let NodeRecords { seen, exported, filtered, sampled, shed, undecodable, queued, dropped } =
-        *node;
+    // What an earlier run of the node left is in the counts of that one: see `Ledger`.
+    let NodeRecords {
+        seen,
+        recovered: _,
+        exported,
+        filtered,
+        sampled,
+        shed,
+        undecodable,
+        queued,
+        dropped,
+    } = *node;
     for (sum, count) in [
         (&mut sum.seen, seen),
         (&mut sum.exported, exported),

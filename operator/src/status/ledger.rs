@@ -4,7 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use weir_api::v1alpha1::RecordCounts;
-use weir_plan::{NodeStatus, ObjectKey, status::NodeRecords};
+use weir_plan::{
+    NodeStatus, ObjectKey,
+    status::{NodeCapture, NodeRecords},
+};
 
 use super::{Fleet, fleet::add_records};
 
@@ -46,10 +49,10 @@ impl Ledger {
     pub fn observe(&mut self, round: &Round) {
         for answer in &round.answers {
             let next = Run { last: answer.clone(), absent: 0 };
-            if let Some(before) = self.live.insert(answer.node.clone(), next)
-                && before.last.started != answer.started
-            {
-                self.retire(&before.last);
+            match self.live.insert(answer.node.clone(), next) {
+                Some(before) if before.last.started == answer.started => {}
+                Some(before) => self.retire(&before.last, Some(answer)),
+                None => self.retire(&NodeStatus::default(), Some(answer)),
             }
         }
         let mut gone = Vec::new();
@@ -62,7 +65,7 @@ impl Ledger {
             keep
         });
         for last in &gone {
-            self.retire(last);
+            self.retire(last, None);
         }
     }
 
@@ -105,17 +108,33 @@ impl Ledger {
             .with_troubles(round.troubles.clone())
     }
 
-    /// A run is over. What waited in it is lost, as far as anybody can tell.
-    fn retire(&mut self, last: &NodeStatus) {
+    /// A run is over, and maybe another one goes on with what it left on disk. What waited when
+    /// the first was asked last, and is not found by the next, has a fate that nobody can tell;
+    /// it counts as lost. What is found beyond that had been seen since then.
+    fn retire(&mut self, last: &NodeStatus, next: Option<&NodeStatus>) {
+        let none: &[NodeCapture] = &[];
+        let next = next.map_or(none, |next| &next.captures);
+        let recovered = |key: &ObjectKey| {
+            let found = next.iter().find(|capture| capture.key == *key);
+            found.map_or(0, |capture| capture.records.recovered)
+        };
         for capture in &last.captures {
             let records = capture.records;
-            let given_up = NodeRecords {
-                shed: records.shed.saturating_add(records.queued),
-                dropped: records.dropped.saturating_add(records.queued),
+            let missing = records.queued.saturating_sub(recovered(&capture.key));
+            let past = NodeRecords {
+                shed: records.shed.saturating_add(missing),
+                dropped: records.dropped.saturating_add(missing),
                 queued: 0,
                 ..records
             };
-            add_records(self.over.entry(capture.key.clone()).or_default(), &given_up);
+            add_records(self.over.entry(capture.key.clone()).or_default(), &past);
+        }
+        for capture in next {
+            let known = last.captures.iter().find(|known| known.key == capture.key);
+            let waited = known.map_or(0, |known| known.records.queued);
+            let seen = capture.records.recovered.saturating_sub(waited);
+            let past = NodeRecords { seen, ..NodeRecords::default() };
+            add_records(self.over.entry(capture.key.clone()).or_default(), &past);
         }
     }
 }

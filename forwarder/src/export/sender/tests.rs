@@ -21,7 +21,8 @@ fn too_large() -> Result<Answer, Failure> {
 /// Delivers `records` records against these answers; the counts afterwards, the time it took,
 /// and the answers that were not used.
 async fn deliver(records: u8, answers: Vec<Result<Answer, Failure>>) -> (Counts, Duration, usize) {
-    let queue = Arc::new(Queue::new(1 << 20, WhenFull::DropOldest, BatchLimits::default()));
+    let queue = Arc::new(Queue::new(1 << 20, BatchLimits::default()));
+    queue.configure(1 << 20, WhenFull::DropOldest);
     let route = queue.route(&[testing::key("all")]);
     let mut chunk = Chunk::default();
     (0..records).for_each(|record| _ = chunk.push(route, |out| out.push(record)));
@@ -38,7 +39,7 @@ async fn deliver(records: u8, answers: Vec<Result<Answer, Failure>>) -> (Counts,
     let client = Client::Scripted(Mutex::new(VecDeque::from(answers)));
     let mut delivery = Delivery { client, log: Throttle::new(), sender };
     let started = Instant::now();
-    delivery.deliver(queue.take().unwrap()).await;
+    delivery.deliver(queue.take().unwrap().unwrap()).await;
     let Client::Scripted(left) = &delivery.client else { unreachable!("as made above") };
     let left = left.lock().unwrap().len();
     let mut counts = Counts::default();
@@ -62,8 +63,16 @@ async fn waits_grow_up_to_their_limit_and_never_end() {
     let (counts, elapsed, left) = deliver(2, answers).await;
     assert_eq!((counts.exported, left), (2, 0));
     let RetryPolicy { max, .. } = RetryPolicy::default();
-    // 0.5, 1, 2, 4, 8, 16 seconds, then the limit; jitter adds at most as much again.
-    assert!(elapsed > 44 * max && elapsed < 50 * max * 2, "{elapsed:?}");
+    // At most 0.5, 1, 2, 4, 8, 16 seconds, then the limit; a random part of each, half of it on
+    // average. Far off that average is as good as impossible.
+    assert!(elapsed > 44 * max / 8 && elapsed < 45 * max, "{elapsed:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_makes_us_wait_for_longer_than_an_hour() {
+    let (counts, elapsed, _) = deliver(1, vec![retry(Some(1 << 40)), Ok(Answer::default())]).await;
+    assert_eq!(counts.exported, 1);
+    assert!(elapsed >= Duration::from_hours(1) && elapsed < Duration::from_secs(3601));
 }
 
 #[tokio::test(start_paused = true)]

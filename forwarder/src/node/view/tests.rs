@@ -54,9 +54,18 @@ fn a_capture_is_told_with_sums_that_balance() {
     let ledger = LedgerSnapshot { captures: vec![capture], ..LedgerSnapshot::default() };
     let status = view.status(&ledger);
     let [told] = &status.captures[..] else { panic!("{status:?}") };
-    let NodeRecords { seen, exported, filtered, sampled, shed, undecodable, queued, dropped } =
-        told.records;
-    assert_eq!(seen, exported + filtered + sampled + shed + undecodable + queued);
+    let NodeRecords {
+        seen,
+        recovered,
+        exported,
+        filtered,
+        sampled,
+        shed,
+        undecodable,
+        queued,
+        dropped,
+    } = told.records;
+    assert_eq!(seen + recovered, exported + filtered + sampled + shed + undecodable + queued);
     assert_eq!((exported, filtered, sampled, shed, undecodable, queued), (4, 1, 3, 4, 5, 3));
     assert_eq!(dropped, 9);
     let first = told.last_record_time;

@@ -47,6 +47,36 @@ fn a_forwarder_that_starts_anew_takes_nothing_away() {
 }
 
 #[test]
+fn what_a_new_forwarder_finds_on_disk_is_neither_lost_nor_seen_twice() {
+    // Asked last, the first run had 10 exported and 4 waiting.
+    for (recovered, shed, seen) in [(4, 0, 14), (0, 4, 14), (1, 3, 14), (9, 0, 19)] {
+        let mut ledger = Ledger::default();
+        ledger.observe(&round(&["a"], vec![answer("a", 1, 10, 4)]));
+        let mut next = answer("a", 5, 0, recovered);
+        next.captures[0].records.recovered = recovered;
+        next.captures[0].records.seen = 0;
+        let after = round(&["a"], vec![next]);
+        ledger.observe(&after);
+        let counts = sums(&ledger, &after);
+        assert!(balanced(counts), "{counts:?}");
+        assert_eq!((counts.shed, counts.seen, counts.exported), (shed, seen, 10), "{recovered}");
+    }
+}
+
+#[test]
+fn what_was_on_disk_before_anybody_asked_is_counted_as_seen() {
+    let mut first = answer("a", 1, 2, 3);
+    first.captures[0].records.recovered = 5;
+    first.captures[0].records.seen = 0;
+    let now = round(&["a"], vec![first]);
+    let mut ledger = Ledger::default();
+    ledger.observe(&now);
+    let counts = sums(&ledger, &now);
+    assert!(balanced(counts), "{counts:?}");
+    assert_eq!((counts.seen, counts.exported, counts.queued), (5, 2, 3));
+}
+
+#[test]
 fn a_node_that_does_not_answer_keeps_its_counts() {
     let mut ledger = Ledger::default();
     ledger.observe(&round(&["a", "b"], vec![answer("a", 1, 10, 0), answer("b", 1, 5, 4)]));
