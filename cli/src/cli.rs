@@ -18,6 +18,7 @@ use crate::{
     rules::{DlpCommand, FilterCommand},
     run::RunCommand,
     show::ShowCommand,
+    status::StatusCommand,
     style::Style,
     tail::TailCommand,
     web::WebCommand,
@@ -41,6 +42,7 @@ enum Command {
     Collect(CollectCommand),
     Tail(TailCommand),
     Gather(GatherCommand),
+    Status(StatusCommand),
     Show(ShowCommand),
     Web(WebCommand),
     Explain(ExplainCommand),
@@ -83,6 +85,7 @@ impl Cli {
             Command::Tail(command) => command.run(out, style),
             // Nothing goes to stdout (contract §4).
             Command::Gather(command) => command.run(&mut io::stderr()),
+            Command::Status(command) => command.run(&mut out, style),
             Command::Show(command) => command.run(&mut out, style),
             Command::Web(command) => command.run(&mut out, style),
             Command::Replay(command) => command.run(&mut out, &mut io::stderr(), style),
