@@ -17,6 +17,7 @@ use crate::{
 };
 
 mod bounds;
+mod chaos;
 mod policies;
 
 fn records(receiver: &Receiver) -> Vec<RrPair> {
