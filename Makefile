@@ -71,10 +71,8 @@ test-component: ## Tests against real kernels, servers and collectors (root)
 	@hack/test-component.sh
 
 .PHONY: test-stores
-test-stores: ## Tests of `weir gather` against a real Elasticsearch (Maven, Java 17)
-	@url=$$(e2e/elasticsearch/elasticsearch.sh up)
-	trap 'e2e/elasticsearch/elasticsearch.sh down' EXIT
-	WEIR_TEST_ELASTICSEARCH=$$url cargo test --locked -p weir-cli --test gather -- --ignored
+test-stores: ## Tests of `weir gather` against real stores (Maven, Java 17, npm, Go)
+	@hack/test-stores.sh
 
 .PHONY: test-web
 test-web: ## `weir web` in a real Chromium

@@ -1,8 +1,11 @@
 //! `weir gather`: from a store to a snapshot directory (contract §4).
 
+mod bucket;
 mod client;
+mod datadog;
 mod es;
 mod filter;
+mod loki;
 mod object;
 mod otlp_file;
 mod progress;
@@ -15,7 +18,15 @@ use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Subcommand};
 
-use self::{es::EsCommand, otlp_file::OtlpFileCommand, run::Failed, window::Moment};
+use self::{
+    bucket::{AzureCommand, GcsCommand, S3Command},
+    datadog::DatadogCommand,
+    es::EsCommand,
+    loki::LokiCommand,
+    otlp_file::OtlpFileCommand,
+    run::Failed,
+    window::Moment,
+};
 pub(crate) use self::{filter::Pattern, run::report_written};
 use crate::{snapshot::Order, visible::Visible};
 
@@ -36,6 +47,11 @@ pub struct GatherCommand {
 #[derive(Debug, Subcommand)]
 enum Source {
     Es(Box<EsCommand>),
+    Loki(Box<LokiCommand>),
+    S3(Box<S3Command>),
+    Gcs(Box<GcsCommand>),
+    Azure(Box<AzureCommand>),
+    Datadog(Box<DatadogCommand>),
     OtlpFile(Box<OtlpFileCommand>),
 }
 
@@ -82,6 +98,11 @@ impl GatherCommand {
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let ended = match self.source {
             Source::Es(command) => runtime.block_on(command.run(messages)),
+            Source::Loki(command) => runtime.block_on(command.run(messages)),
+            Source::S3(command) => runtime.block_on(command.run(messages)),
+            Source::Gcs(command) => runtime.block_on(command.run(messages)),
+            Source::Azure(command) => runtime.block_on(command.run(messages)),
+            Source::Datadog(command) => runtime.block_on(command.run(messages)),
             Source::OtlpFile(command) => runtime.block_on(command.run(messages)),
         };
         match ended {

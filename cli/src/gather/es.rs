@@ -123,16 +123,9 @@ impl EsCommand {
     }
 
     fn question(&self, client: &Client) -> Value {
-        let FilterOptions { cluster, service, namespace, method, status, endpoint, direction } =
-            &self.filters;
-        let text = |pattern: &Option<super::filter::Pattern>| {
-            pattern.as_ref().map(|p| p.text().to_owned())
-        };
         json!({
             "source": "elasticsearch", "url": client.base().to_string(), "index": self.index,
-            "query": self.query, "cluster": cluster, "service": service, "namespace": namespace,
-            "method": text(method), "status": text(status), "endpoint": text(endpoint),
-            "direction": direction.map(super::filter::Way::as_str),
+            "query": self.query, "filters": self.filters.question(),
         })
     }
 

@@ -110,6 +110,13 @@ impl FilterOptions {
         self.patterns().all(|(field, pattern)| pattern.matches(text(field)))
     }
 
+    /// The filters as a gather that is resumed compares them.
+    pub(crate) fn question(&self) -> Map<String, Value> {
+        let exact = self.exact().map(|(field, value)| (field.to_owned(), value.into()));
+        let patterns = self.patterns().map(|(field, p)| (field.to_owned(), p.text().into()));
+        exact.chain(patterns).collect()
+    }
+
     /// True when nothing is filtered.
     pub(crate) fn is_empty(&self) -> bool {
         self.exact().next().is_none() && self.patterns().next().is_none()

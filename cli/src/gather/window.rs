@@ -44,6 +44,18 @@ impl FromStr for Moment {
     }
 }
 
+/// A length of time such as `15m`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Span(pub(crate) Duration);
+
+impl FromStr for Span {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        span(text).map(Self).ok_or("use a number with s, m, h or d, such as 15m")
+    }
+}
+
 /// `15m`
 fn span(text: &str) -> Option<Duration> {
     let unit = text.chars().next_back()?;

@@ -39,6 +39,11 @@ impl Feed {
     pub(super) async fn send(&self, page: Page) -> Result<(), Enough> {
         self.pages.send(page).await.map_err(|_closed| Enough)
     }
+
+    /// The same from a thread that may wait.
+    pub(super) fn blocking_send(&self, page: Page) -> Result<(), Enough> {
+        self.pages.blocking_send(page).map_err(|_closed| Enough)
+    }
 }
 
 #[derive(Debug)]
