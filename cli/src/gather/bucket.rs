@@ -223,7 +223,9 @@ impl Reader {
             let (reader, feed) = (self.clone(), feed.clone());
             let reading = tokio::task::spawn_blocking(move || reader.read(&name, bytes, &feed));
             if reading.await.context("read an object")?? == Err(Enough) {
-                coming.iter().for_each(|coming| coming.bytes.abort());
+                for other in &coming {
+                    other.bytes.abort();
+                }
                 return Ok(());
             }
         }

@@ -32,7 +32,7 @@ pub(crate) struct DatadogCommand {
     /// Site of the account.
     #[arg(long, value_name = "NAME", env = "DATADOG_SITE", default_value = "datadoghq.com")]
     site: String,
-    /// Address of the API, where it is not https://api.<site>.
+    /// Address of the API, where it is not that of the site.
     #[arg(long, value_name = "URL", hide = true)]
     api_url: Option<String>,
     /// API key; better set in the environment.
@@ -97,13 +97,13 @@ impl DatadogCommand {
     }
 
     fn client(&self) -> anyhow::Result<Client> {
-        let (Some(api_key), Some(app_key)) = (&self.api_key, &self.app_key) else {
+        let (Some(key), Some(application)) = (&self.api_key, &self.app_key) else {
             bail!("no credentials: set DATADOG_API_KEY and DATADOG_APP_KEY");
         };
         let mut credentials = Credentials::default();
         let url = self.api_url.clone().unwrap_or_else(|| format!("https://api.{}", self.site));
         let base = Base::parse(&url, &mut credentials).context("--site")?;
-        for (name, key) in [("dd-api-key", api_key), ("dd-application-key", app_key)] {
+        for (name, key) in [("dd-api-key", key), ("dd-application-key", application)] {
             let value = HeaderValue::try_from(key.as_str());
             let mut value = value.ok().with_context(|| format!("{name} is no key"))?;
             value.set_sensitive(true);
@@ -120,7 +120,7 @@ impl DatadogCommand {
         let protocol = self.l7protocol.as_deref().map(|value| ("l7protocol", value));
         for (field, value) in exact.chain(protocol) {
             let value = value.replace('\\', r"\\").replace('"', "\\\"");
-            query.push_str(&format!(" @{field}:\"{value}\""));
+            query.extend([" @", field, ":\"", &value, "\""]);
         }
         query
     }

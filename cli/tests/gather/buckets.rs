@@ -222,8 +222,16 @@ fn upload(objects: &Objects, url: impl Fn(&str) -> String, options: &[&str]) {
         let file = folder.path().join(number.to_string());
         fs::write(&file, content).unwrap();
         let (url, file) = (url(name), file.to_str().unwrap());
-        config
-            .push_str(&format!("url = \"{url}\"\nupload-file = \"{file}\"\noutput = /dev/null\n"));
+        config.extend([
+            "url = \"",
+            &url,
+            "\"
+upload-file = \"",
+            file,
+            "\"
+output = /dev/null
+",
+        ]);
     }
     let path = folder.path().join("config");
     fs::write(&path, config).unwrap();
@@ -257,7 +265,7 @@ fn real_s3_gives_every_record_of_every_object() {
     Server {
         // curl signs `=` as it stands, S3 as %3D.
         put: &|objects| {
-            upload(objects, |name| format!("{bucket}/{}", name.replace('=', "%3D")), &sign)
+            upload(objects, |name| format!("{bucket}/{}", name.replace('=', "%3D")), &sign);
         },
         arguments: vec!["s3", "--endpoint-url", &url, "--bucket", &name],
         environment: environment("weir-secret"),

@@ -31,7 +31,7 @@ fn events(total: u64) -> impl Fn(&Asked) -> (u16, String) {
 fn event(number: u64) -> Value {
     json!({ "id": number.to_string(), "attributes": { "tags": ["cluster:dev"], "attributes": {
         "msgType": "rrpair", "uuid": base64(u128::from(number)), "service": "orders",
-        "ts": "2026-09-01T10:00:00Z", "status": if number % 2 == 0 { "200" } else { "500" },
+        "ts": "2026-09-01T10:00:00Z", "status": if number.is_multiple_of(2) { "200" } else { "500" },
         "http": { "req": { "host": "orders", "headers": { "Accept": "[\"a\",\"b\"]" } } },
     } } })
 }

@@ -14,10 +14,15 @@ const NOON: u64 = 1_788_264_000_000_000_000; // 2026-09-01T12:00:00Z
 /// A record and its nanosecond.
 type Line = (u64, Value);
 
+/// As random as those of captures.
+fn uuid(number: u64) -> String {
+    base64(u128::from(number).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835))
+}
+
 fn record(number: u64, time: u64) -> Line {
     let path = format!("/v1/orders/{}", number % 97);
-    let status = if number % 20 == 0 { "500" } else { "200" };
-    let body = json!({ "msgType": "rrpair", "uuid": base64(u128::from(number) << 64), "direction": "IN",
+    let status = if number.is_multiple_of(20) { "500" } else { "200" };
+    let body = json!({ "msgType": "rrpair", "uuid": uuid(number), "direction": "IN",
         "service": "orders", "command": "GET", "location": path, "status": status,
         "http": { "req": { "host": "orders", "method": "GET", "url": path } },
         "signature": { "http:url": path } });

@@ -70,8 +70,8 @@ impl Place {
     pub(super) fn seconds(&self) -> Option<(i64, i64)> {
         let [year, month, day, hour, minute, second] = self.parts;
         let or_first = |at: usize, part: i16| if at < self.known { part } else { 1 };
-        let [month, day] = [or_first(1, month), or_first(2, day)].map(|part| i8::try_from(part));
-        let [hour, minute, second] = [hour, minute, second].map(|part| i8::try_from(part));
+        let [month, day] = [or_first(1, month), or_first(2, day)].map(i8::try_from);
+        let [hour, minute, second] = [hour, minute, second].map(i8::try_from);
         let date = Date::new(year, month.ok()?, day.ok()?).ok()?;
         // A leap second is the one before.
         let start = date.to_datetime(
@@ -98,8 +98,7 @@ mod tests {
 
     fn at(path: &str) -> Option<(String, i64)> {
         let (start, end) = Place::of(path).seconds()?;
-        let start = jiff::Timestamp::from_second(start).unwrap().to_string();
-        Some((start, end - jiff::Timestamp::as_second(start.parse().as_ref().unwrap()) + 1))
+        Some((jiff::Timestamp::from_second(start).unwrap().to_string(), end - start + 1))
     }
 
     #[test]

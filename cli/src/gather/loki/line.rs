@@ -22,7 +22,7 @@ pub(super) fn pair(line: &str, labels: &Map<String, Value>, time_ns: u64) -> Opt
     snapshot::fill(&mut body, labels, labels);
     let inner = |key: &str| line.get(key).and_then(Value::as_object).cloned().unwrap_or_default();
     snapshot::fill(&mut body, &inner("resources"), &inner("attributes"));
-    Some(Pair { time_ns, body })
+    Some(Pair { body, time_ns })
 }
 
 #[cfg(test)]

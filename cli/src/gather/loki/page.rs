@@ -239,7 +239,7 @@ impl Search {
                 entries.push(Entry { time, line, labels: Arc::clone(&labels) });
             }
         }
-        entries.sort_by(|a, b| b.time.cmp(&a.time));
+        entries.sort_by_key(|entry| std::cmp::Reverse(entry.time));
         Ok((entries, text.len()))
     }
 

@@ -24,7 +24,7 @@ pub(super) fn logql(selector: &str, filters: &FilterOptions) -> String {
     for (field, value) in filters.exact() {
         match field {
             "direction" => body.push((field, "=", value.to_owned())),
-            _ => query.push_str(&format!(" | {field}={}", quoted(value))),
+            _ => query.extend([" | ", field, "=", &quoted(value)]),
         }
     }
     for (field, pattern) in filters.patterns() {
@@ -35,9 +35,8 @@ pub(super) fn logql(selector: &str, filters: &FilterOptions) -> String {
     for (field, operator, value) in body {
         let value = quoted(&value);
         query.push_str(&in_body(field));
-        query.push_str(&format!(
-            " | weir_a_{field}{operator}{value} or weir_b_{field}{operator}{value}"
-        ));
+        let either = ["a", "b"].map(|place| format!("weir_{place}_{field}{operator}{value}"));
+        query.extend([" | ", &either.join(" or ")]);
     }
     query
 }
