@@ -91,9 +91,14 @@ impl Link {
                 *known = kernel;
                 changed
             });
-            // What comes after the look above makes it ready again.
-            let mut ready = waiting.readable().await.map_err(|error| error.to_string())?;
-            ready.clear_ready();
+            // What comes after the look above makes it ready again, unless the reader of the ring
+            // takes it first: then the kernel has nothing to tell of.
+            tokio::select! {
+                ready = waiting.readable() => {
+                    ready.map_err(|error| error.to_string())?.clear_ready();
+                }
+                () = waiting.get_ref().0.taken() => {}
+            }
         }
     }
 }

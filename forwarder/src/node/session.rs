@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use tokio::sync::Notify;
 use weir_link::{
     Connection, FromAgent, FromForwarder, Hello, Kernel, LinkError, ProcessNews, Targets,
 };
@@ -23,6 +24,8 @@ pub(super) struct Session {
     connection: Connection,
     directory: Arc<Directory>,
     heard: Mutex<Heard>,
+    /// The reader of the ring took what waited on the link.
+    taken: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -38,7 +41,7 @@ struct Heard {
 
 impl Session {
     pub(super) fn new(connection: Connection, directory: Arc<Directory>) -> Self {
-        Self { connection, directory, heard: Mutex::default() }
+        Self { connection, directory, heard: Mutex::default(), taken: Notify::new() }
     }
 
     fn heard(&self) -> MutexGuard<'_, Heard> {
@@ -52,14 +55,27 @@ impl Session {
     /// Why the link is of no use any more, each time from then on.
     pub(super) fn pump(&self) -> Result<Kernel, String> {
         let mut heard = self.heard();
+        self.drain(&mut heard);
+        heard.broken.clone().map_or_else(|| Ok(heard.kernel.clone()), Err)
+    }
+
+    /// True when something came.
+    fn drain(&self, heard: &mut Heard) -> bool {
+        let mut came = false;
         while heard.broken.is_none() {
             match self.connection.receive::<FromAgent>() {
                 Ok(Some(packet)) => heard.take(packet.message),
                 Ok(None) => break,
                 Err(error) => heard.broken = Some(error.to_string()),
             }
+            came = true;
         }
-        heard.broken.clone().map_or_else(|| Ok(heard.kernel.clone()), Err)
+        came
+    }
+
+    /// Waits until the reader of the ring took messages, which [`Self::pump`] then tells of.
+    pub(super) async fn taken(&self) {
+        self.taken.notified().await;
     }
 
     /// Says what to capture from now on.
@@ -87,8 +103,9 @@ impl Attribution for Session {
     fn workload(&self, tgid: u32, _cgroup_id: u64) -> Option<Arc<Workload>> {
         let known = || self.heard().processes.get(&tgid).cloned();
         let uid = known().or_else(|| {
-            // A broken link ends the session elsewhere.
-            self.pump().ok();
+            if self.drain(&mut self.heard()) {
+                self.taken.notify_one();
+            }
             known()
         })?;
         self.directory.workload(&uid)

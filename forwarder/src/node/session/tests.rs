@@ -88,3 +88,20 @@ fn a_link_that_ended_says_so_each_time() {
     assert!(session.pump().is_err() && session.pump().is_err());
     assert!(session.capture(1, BTreeSet::new()).is_err());
 }
+
+#[tokio::test]
+async fn what_the_reader_takes_from_the_link_is_told_of_too() {
+    let (session, agent, _folder) = session();
+    assert_eq!(name(&session, 7), None);
+    let nothing = tokio::time::timeout(std::time::Duration::ZERO, session.taken()).await;
+    assert!(nothing.is_err(), "nothing came");
+    let kernel = Kernel { revision: 5, ..Kernel::default() };
+    agent.send(&FromAgent::Kernel(kernel.clone()), &[]).unwrap();
+    assert_eq!(name(&session, 7), None);
+    session.taken().await;
+    assert_eq!(session.pump().unwrap(), kernel);
+    drop(agent);
+    assert_eq!(name(&session, 7), None);
+    session.taken().await;
+    assert!(session.pump().is_err());
+}
