@@ -167,6 +167,7 @@ fn node(ledger: &LedgerSnapshot, encoder: &mut DescriptorEncoder<'_>) -> fmt::Re
         ("forwarder_ring_without_open", "Records of unknown connections", ring.without_open),
         ("forwarder_redacted_records", "Records with something redacted", redaction.modified),
         ("forwarder_redaction_failures", "Records redaction failed on", redaction.failed),
+        ("forwarder_own_pairs", "Deliveries seen at the receiver's end", ledger.node.own_pairs),
         ("forwarder_connections_opened", "Connections seen", connections.opened),
         ("forwarder_connections_ignored", "Connections nobody wants", connections.ignored),
         ("forwarder_connections_over_memory", "Given up for memory", connections.over_memory),

@@ -14,6 +14,7 @@ mod tls;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::own::is_marked;
 pub use self::{
     failure::{Answer, Failure},
     own::OwnEndpoints,
@@ -65,9 +66,10 @@ impl Client {
     }
 }
 
-/// The plan's headers as HTTP has them, marked as sensitive.
+/// The plan's headers as HTTP has them, marked as sensitive, and our own mark.
 fn headers(plan: &ExporterPlan) -> Result<HeaderMap, BuildClient> {
     let mut headers = HeaderMap::new();
+    headers.insert(own::MARK, HeaderValue::from_static("1"));
     for header in &plan.headers {
         let name = HeaderName::try_from(&header.name).ok();
         let value = HeaderValue::try_from(header.value.expose()).ok();

@@ -14,7 +14,21 @@ use hyper_util::client::legacy::connect::{
     dns::{GaiResolver, Name},
 };
 use tower_service::Service;
+use weir_dissect::Exchange;
 use weir_plan::Endpoint;
+
+/// Field of each of our requests. A receiver that is captured on another node is known by its
+/// address to that node's forwarder alone, and records of records would never end.
+pub(super) const MARK: &str = "x-weir-export";
+
+/// True for a request of some forwarder of Weir.
+pub(crate) fn is_marked(exchange: &Exchange) -> bool {
+    exchange.request.as_ref().is_some_and(|request| {
+        let target = request.head.target();
+        let to_a_receiver = target.ends_with(b"/v1/logs") || target.ends_with(b"/Export");
+        to_a_receiver && request.head.lines.first(MARK).is_some()
+    })
+}
 
 /// Addresses of all exporters' endpoints, as the connections' name look-ups gave them, and of
 /// this pod.

@@ -352,3 +352,26 @@ fn our_own_exporters_connections_are_never_captured() {
     let connections = forwarder.ledger().node.connections;
     assert_eq!((connections.opened, connections.own, connections.ignored), (2, 1, 0));
 }
+
+#[test]
+fn another_forwarders_deliveries_to_a_captured_receiver_are_counted_and_left_out() {
+    let (mut kernel, receiver, forwarder) = start(|_| {});
+    kernel.open(1, Call::SERVER);
+    let to = |target: &str, mark: &str| {
+        format!("POST {target} HTTP/1.1\r\nhost: c\r\n{mark}content-length: 1\r\n\r\nx")
+            .into_bytes()
+    };
+    for (target, mark) in [
+        ("/v1/logs", "X-Weir-Export: 1\r\n"),
+        // An application's own telemetry, and an application that only has the field.
+        ("/v1/logs", ""),
+        ("/orders", "X-Weir-Export: 1\r\n"),
+    ] {
+        kernel.exchange(1, Call::SERVER, &to(target, mark), &response(b""));
+    }
+    assert!(forwarder.settle(PATIENCE));
+    assert_eq!(receiver.locations(), ["/v1/logs", "/orders"]);
+    let ledger = forwarder.stop();
+    ledger.check().unwrap();
+    assert_eq!((ledger.node.own_pairs, ledger.node.decoded.pairs), (1, 2));
+}

@@ -157,5 +157,7 @@ pub struct NodeCounts {
     /// Pairs that no capture wants after all: the direction came out only when the protocol
     /// was known.
     pub unwanted_pairs: u64,
+    /// Deliveries of a forwarder, seen at the receiver's end.
+    pub own_pairs: u64,
     pub redaction: RedactionCounts,
 }

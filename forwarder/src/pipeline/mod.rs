@@ -25,6 +25,7 @@ pub(crate) use self::{
 };
 use crate::{
     attribution::Workload,
+    export::is_marked,
     ledger::{CaptureCounts, NodeCounts},
     queue::ShedReason,
 };
@@ -135,6 +136,12 @@ impl Pipeline {
         };
         if matches!(event, Event::Exchange(_)) && facts.captures(role).next().is_none() {
             book.node.unwanted_pairs += 1;
+            return;
+        }
+        if let Event::Exchange(exchange) = &event
+            && is_marked(exchange)
+        {
+            book.node.own_pairs += 1;
             return;
         }
         book.node.decoded.note(&event);

@@ -246,6 +246,9 @@ impl LogsService for Service {
             let value = request.metadata().get(name);
             value.map(|value| value.to_str().unwrap().to_owned())
         };
+        if text("x-weir-export").is_none() {
+            return Err(Status::unimplemented("not marked as our own"));
+        }
         let reply = self.0.reply(text("grpc-encoding"), text("authorization"), "").await;
         match reply {
             Some(Reply::Grpc(code)) => Err(Status::new(code, "as the test says")),
@@ -327,7 +330,8 @@ async fn answer(
     let coding = text("content-encoding");
     let body = body.collect().await.unwrap().to_bytes();
     let mut response = Response::new(Full::default());
-    if text("content-type").as_deref() != Some("application/x-protobuf") {
+    let ours = text("x-weir-export").is_some();
+    if !ours || text("content-type").as_deref() != Some("application/x-protobuf") {
         *response.status_mut() = http::StatusCode::UNSUPPORTED_MEDIA_TYPE;
         return Ok(response);
     }
