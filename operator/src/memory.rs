@@ -66,13 +66,17 @@ impl Memory {
 
     /// Brings everything up to what was read.
     pub(crate) fn take_note(&mut self, snapshot: &Snapshot, round: &Arc<Round>) {
-        let captures: BTreeSet<ObjectKey> = snapshot.captures.iter().map(key).collect();
+        let captures: BTreeMap<ObjectKey, String> = snapshot
+            .captures
+            .iter()
+            .map(|object| (key(object), object.uid().unwrap_or_default()))
+            .collect();
         let exporters: BTreeSet<ObjectKey> = snapshot.exporters.iter().map(key).collect();
         let policies: BTreeSet<ObjectKey> = snapshot.policies.iter().map(key).collect();
-        self.captures.retain(|key| captures.contains(key));
+        self.captures.retain(|key| captures.contains_key(key));
         self.exporters.retain(|key| exporters.contains(key));
         self.policies.retain(|key| policies.contains(key));
-        self.ledger.retain(|key| captures.contains(key));
+        self.ledger.retain(captures);
         if !Arc::ptr_eq(&self.round, round) {
             self.ledger.observe(round);
             self.round = Arc::clone(round);

@@ -96,8 +96,11 @@ pub fn compile_after(objects: &Objects, before: &Plan) -> Compiled {
     let mut captures = BTreeMap::new();
     for capture in &objects.captures {
         let key = key_of(&capture.metadata);
-        let mut compiled = capture::compile(&key, &capture.spec, objects, &policies, &exporters);
-        let before = found(&before.captures, &key, |plan| &plan.key);
+        let uid = capture.metadata.uid.as_deref().unwrap_or_default();
+        let mut compiled =
+            capture::compile((&key, uid), &capture.spec, objects, &policies, &exporters);
+        // An earlier capture of the same name is nothing to fall back on.
+        let before = found(&before.captures, &key, |plan| &plan.key).filter(|b| b.uid == uid);
         last_good::capture(&mut compiled, before, capture, objects, &policies, &exporters);
         outcomes.push(outcome(ObjectKind::TrafficCapture, &key, &compiled));
         captures.insert(key, compiled.planned);

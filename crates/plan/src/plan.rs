@@ -38,6 +38,10 @@ pub struct PolicyPlan {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct CapturePlan {
     pub key: ObjectKey,
+    /// `metadata.uid`, empty where objects have none: tells a capture from an earlier one of the
+    /// same name.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub uid: String,
     /// Labels of the pods of `key.namespace` to record.
     pub selector: Selector,
     pub direction: CaptureDirection,

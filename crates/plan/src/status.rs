@@ -51,6 +51,9 @@ pub struct AgentStatus {
 #[serde(rename_all = "camelCase", default)]
 pub struct NodeCapture {
     pub key: ObjectKey,
+    /// Of the capture that is counted; an earlier one of the same name had another.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub uid: String,
     /// Pods of this node that the capture matches now.
     pub matched_pods: u32,
     pub records: NodeRecords,

@@ -222,7 +222,7 @@ impl Node {
 
     async fn put_in_force(&mut self, plan: PlanDocument) -> Result<(), NodeError> {
         let plan = Arc::new(plan);
-        self.view.plan(&plan);
+        self.view.plan(&plan, || self.forwarder.ledger());
         self.completion.follow(self.plan.plan(), plan.plan());
         let live = self.completion.live(plan.plan());
         // First whoever is not captured any more is let go, so that what the ring holds of it

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use weir_abi::{Loss, LossCounter};
 use weir_link::{Hello, Kernel};
 use weir_plan::{
-    NodeStatus, ObjectKey, PlanDocument,
+    CapturePlan, NodeStatus, ObjectKey, PlanDocument,
     status::{NodeCapture, NodeExporter, NodeQueue, NodeRecords},
 };
 
@@ -55,7 +55,17 @@ struct Inner {
     /// Lost since our start.
     losses: Losses,
     /// Records of each capture when they last grew, and when that was.
-    grew: BTreeMap<ObjectKey, (u64, Timestamp)>,
+    grew: BTreeMap<ObjectKey, (u64, Option<Timestamp>)>,
+    /// Of each capture's name, the last that was in a plan.
+    begun: BTreeMap<ObjectKey, Begun>,
+}
+
+/// A capture among those of the same name.
+#[derive(Debug)]
+struct Begun {
+    uid: String,
+    /// What was counted before it began, but for what waited then.
+    before: NodeRecords,
 }
 
 impl View {
@@ -73,9 +83,25 @@ impl View {
         self.inner().pods_known = true;
     }
 
-    /// A plan that is being put in force.
-    pub(super) fn plan(&self, plan: &Arc<PlanDocument>) {
-        self.inner().plan = Some(Arc::clone(plan));
+    /// A plan that is being put in force. Captures of it that were not there before count from
+    /// zero; the ledger, which counts by name, is asked when there is one.
+    pub(super) fn plan(&self, plan: &Arc<PlanDocument>, ledger: impl FnOnce() -> LedgerSnapshot) {
+        let captures = || plan.plan().captures.iter();
+        let mut inner = self.inner();
+        let is_new = |inner: &Inner, capture: &CapturePlan| {
+            inner.begun.get(&capture.key).is_none_or(|begun| begun.uid != capture.uid)
+        };
+        if captures().any(|capture| is_new(&inner, capture)) {
+            drop(inner);
+            let ledger = ledger();
+            inner = self.inner();
+            for capture in captures() {
+                if is_new(&inner, capture) {
+                    inner.begin(capture, &ledger);
+                }
+            }
+        }
+        inner.plan = Some(Arc::clone(plan));
     }
 
     /// True for the last plan.
@@ -141,12 +167,24 @@ fn add_growth(sums: &mut Losses, before: &Losses, now: &Losses) {
 }
 
 impl Inner {
+    fn begin(&mut self, capture: &CapturePlan, ledger: &LedgerSnapshot) {
+        let counted = ledger.captures.iter().find(|counted| counted.key == capture.key);
+        let all = counted.map(records).unwrap_or_default();
+        // What still waits becomes part of the new capture's counts, so that they add up.
+        let seen = all.seen.saturating_sub(all.queued);
+        let recovered = all.recovered.saturating_sub(all.queued.saturating_sub(all.seen));
+        let before = NodeRecords { seen, recovered, queued: 0, ..all };
+        let kept = counted.map_or(0, |counted| counted.counts.kept());
+        self.grew.insert(capture.key.clone(), (kept, None));
+        self.begun.insert(capture.key.clone(), Begun { uid: capture.uid.clone(), before });
+    }
+
     fn note_growth(&mut self, ledger: &LedgerSnapshot) {
         for capture in &ledger.captures {
             let kept = capture.counts.kept();
             let known = self.grew.get(&capture.key).map_or(0, |(records, _)| *records);
             if kept > known {
-                self.grew.insert(capture.key.clone(), (kept, Timestamp::now()));
+                self.grew.insert(capture.key.clone(), (kept, Some(Timestamp::now())));
             }
         }
     }
@@ -157,7 +195,7 @@ impl Pages for View {
         let matched = self.directory.matched();
         let mut inner = self.inner();
         inner.note_growth(ledger);
-        let Inner { base, plan, in_force, agent, agent_error, kernel, grew, .. } = &*inner;
+        let Inner { base, plan, in_force, agent, agent_error, kernel, grew, begun, .. } = &*inner;
         let mut status = base.clone();
         status.agent.connected = agent.is_some();
         status.agent.hooks_attached = kernel.attached;
@@ -176,11 +214,13 @@ impl Pages for View {
             .map(|capture| {
                 let key = &capture.key;
                 let counted = ledger.captures.iter().find(|counted| counted.key == *key);
+                let before = begun.get(key).map(|begun| begun.before).unwrap_or_default();
                 NodeCapture {
                     key: key.clone(),
+                    uid: capture.uid.clone(),
                     matched_pods: matched.get(key).copied().unwrap_or(0),
-                    records: counted.map(records).unwrap_or_default(),
-                    last_record_time: grew.get(key).map(|(_, time)| *time),
+                    records: difference(&counted.map(records).unwrap_or_default(), &before),
+                    last_record_time: grew.get(key).and_then(|(_, time)| *time),
                     ..NodeCapture::default()
                 }
             })
@@ -238,6 +278,21 @@ fn records(capture: &CaptureSnapshot) -> NodeRecords {
     }
     records.dropped = records.shed + records.undecodable;
     records
+}
+
+/// What came after `before`, a part of `all`.
+fn difference(all: &NodeRecords, before: &NodeRecords) -> NodeRecords {
+    NodeRecords {
+        seen: all.seen.saturating_sub(before.seen),
+        recovered: all.recovered.saturating_sub(before.recovered),
+        exported: all.exported.saturating_sub(before.exported),
+        filtered: all.filtered.saturating_sub(before.filtered),
+        sampled: all.sampled.saturating_sub(before.sampled),
+        shed: all.shed.saturating_sub(before.shed),
+        undecodable: all.undecodable.saturating_sub(before.undecodable),
+        queued: all.queued.saturating_sub(before.queued),
+        dropped: all.dropped.saturating_sub(before.dropped),
+    }
 }
 
 fn delivery(exporter: &ExporterSnapshot) -> NodeExporter {

@@ -68,6 +68,14 @@ struct State {
     complete: bool,
 }
 
+#[derive(Debug)]
+struct Begun {
+    uid: String,
+    at_ns: u64,
+    /// Pairs that earlier captures of the same name took.
+    before: u64,
+}
+
 /// Routes by the plan in force.
 #[derive(Debug, Default)]
 pub(crate) struct Router {
@@ -78,7 +86,7 @@ pub(crate) struct Router {
     policies: Policies,
     sets: HashMap<Vec<CaptureIndex>, Arc<CaptureSet>>,
     /// When each capture was first in the plan.
-    began_ns: BTreeMap<ObjectKey, u64>,
+    begun: BTreeMap<ObjectKey, Begun>,
     kept: Vec<CaptureIndex>,
     generation: u64,
 }
@@ -94,14 +102,17 @@ impl Router {
                 if let Some(same) = old.iter().position(|state| state.plan == *plan) {
                     return old.swap_remove(same);
                 }
-                let began_ns = *self.began_ns.entry(plan.key.clone()).or_insert(now_ns);
                 let page = book.page(&plan.key);
                 let recorded = book.captures.get(page).map_or(0, |(_, counts)| counts.kept());
+                let begun = self.begun.get(&plan.key).filter(|begun| begun.uid == plan.uid);
+                let (began_ns, before) = begun.map_or((now_ns, recorded), |b| (b.at_ns, b.before));
+                let begun = Begun { uid: plan.uid.clone(), at_ns: began_ns, before };
+                self.begun.insert(plan.key.clone(), begun);
                 let length = plan.duration.map(|d| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX));
                 State {
                     plan: plan.clone(),
                     page,
-                    gate: Gate::new(plan, recorded),
+                    gate: Gate::new(plan, recorded - before),
                     ends_ns: length.map(|length| began_ns.saturating_add(length)),
                     complete: false,
                 }

@@ -27,6 +27,7 @@ pub(crate) fn key(name: &str) -> ObjectKey {
 pub(crate) fn capture(name: &str, exporters: &[&str]) -> CapturePlan {
     CapturePlan {
         key: key(name),
+        uid: String::new(),
         selector: Selector::default(),
         direction: CaptureDirection::Both,
         ports: [].into(),

@@ -36,6 +36,8 @@ pub struct Ledger {
     over: BTreeMap<ObjectKey, RecordCounts>,
     /// Captures whose counts of before this operator's start are in `over`.
     adopted: BTreeSet<ObjectKey>,
+    /// The captures that there are, with their uids.
+    known: BTreeMap<ObjectKey, String>,
 }
 
 #[derive(Debug)]
@@ -80,6 +82,9 @@ impl Ledger {
         let mut live = self.over.get(key).copied().unwrap_or_default();
         for run in self.live.values() {
             for capture in run.last.captures.iter().filter(|capture| capture.key == *key) {
+                if !is_of(capture, &self.known) {
+                    continue;
+                }
                 add_records(&mut live, &capture.records);
             }
         }
@@ -87,10 +92,13 @@ impl Ledger {
         add_counts(self.over.entry(key.clone()).or_default(), &past);
     }
 
-    /// Forgets the captures that are not there any more.
-    pub fn retain(&mut self, known: impl Fn(&ObjectKey) -> bool) {
-        self.over.retain(|key, _| known(key));
-        self.adopted.retain(known);
+    /// Forgets the captures that are not there any more, also when others have their names.
+    pub fn retain(&mut self, known: BTreeMap<ObjectKey, String>) {
+        let same =
+            |key: &ObjectKey| known.contains_key(key) && known.get(key) == self.known.get(key);
+        self.over.retain(|key, _| same(key));
+        self.adopted.retain(same);
+        self.known = known;
     }
 
     /// All nodes, with their past.
@@ -99,13 +107,15 @@ impl Ledger {
         let answered: BTreeSet<&str> =
             round.answers.iter().map(|node| node.node.as_str()).collect();
         for (_, run) in self.live.iter().filter(|(node, _)| !answered.contains(node.as_str())) {
-            for capture in &run.last.captures {
+            for capture in run.last.captures.iter().filter(|c| is_of(c, &self.known)) {
                 add_records(past.entry(capture.key.clone()).or_default(), &capture.records);
             }
         }
-        Fleet::new(round.expected, round.answers.clone())
-            .with_past(past)
-            .with_troubles(round.troubles.clone())
+        let mut answers = round.answers.clone();
+        for answer in &mut answers {
+            answer.captures.retain(|capture| is_of(capture, &self.known));
+        }
+        Fleet::new(round.expected, answers).with_past(past).with_troubles(round.troubles.clone())
     }
 
     /// A run is over, and maybe another one goes on with what it left on disk. What waited when
@@ -114,11 +124,12 @@ impl Ledger {
     fn retire(&mut self, last: &NodeStatus, next: Option<&NodeStatus>) {
         let none: &[NodeCapture] = &[];
         let next = next.map_or(none, |next| &next.captures);
+        let next: Vec<_> = next.iter().filter(|capture| is_of(capture, &self.known)).collect();
         let recovered = |key: &ObjectKey| {
             let found = next.iter().find(|capture| capture.key == *key);
             found.map_or(0, |capture| capture.records.recovered)
         };
-        for capture in &last.captures {
+        for capture in last.captures.iter().filter(|capture| is_of(capture, &self.known)) {
             let records = capture.records;
             let missing = records.queued.saturating_sub(recovered(&capture.key));
             let past = NodeRecords {
@@ -137,6 +148,12 @@ impl Ledger {
             add_records(self.over.entry(capture.key.clone()).or_default(), &past);
         }
     }
+}
+
+/// False when a node still tells of an earlier capture of the same name.
+fn is_of(capture: &NodeCapture, known: &BTreeMap<ObjectKey, String>) -> bool {
+    let uid = known.get(&capture.key);
+    capture.uid.is_empty() || uid.is_none_or(|uid| *uid == capture.uid)
 }
 
 fn each<'a>(left: &'a mut RecordCounts, right: &'a RecordCounts) -> [(&'a mut i64, &'a i64); 6] {

@@ -89,6 +89,7 @@ async fn status(State(node): State<Node>) -> Json<NodeStatus> {
         .filter(|capture| !capture.suspended)
         .map(|capture| NodeCapture {
             key: capture.key,
+            uid: capture.uid,
             matched_pods: 1,
             records: said.records,
             ..NodeCapture::default()

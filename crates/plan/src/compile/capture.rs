@@ -34,7 +34,7 @@ const DURATION: DurationField = DurationField {
 const DISSECTED: [Protocol; 1] = [Protocol::Http];
 
 pub(super) fn compile(
-    key: &ObjectKey,
+    (key, uid): (&ObjectKey, &str),
     spec: &TrafficCaptureSpec,
     objects: &Objects,
     policies: &[Policy<'_>],
@@ -83,6 +83,7 @@ pub(super) fn compile(
     let planned = (|| {
         Some(CapturePlan {
             key: key.clone(),
+            uid: uid.to_owned(),
             selector: selector?,
             direction: direction.unwrap_or(CaptureDirection::Both),
             ports: ports?,

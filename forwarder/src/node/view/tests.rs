@@ -40,7 +40,7 @@ fn losses_count_from_our_start_whatever_agents_there_were() {
 #[test]
 fn a_capture_is_told_with_sums_that_balance() {
     let view = view();
-    view.plan(&Arc::new(PlanDocument::new(plan(Vec::new()))));
+    view.plan(&Arc::new(PlanDocument::new(plan(Vec::new()))), LedgerSnapshot::default);
     let mut counts = CaptureCounts { sampled: 3, over_budget: 2, ..CaptureCounts::default() };
     counts.decoded.pairs = 15;
     counts.decoded.responses_only = 1;
@@ -74,10 +74,41 @@ fn a_capture_is_told_with_sums_that_balance() {
 }
 
 #[test]
+fn a_capture_that_is_made_again_counts_from_zero() {
+    let view = view();
+    let document = |uid: &str| {
+        let mut plan = plan(Vec::new());
+        plan.captures[0].uid = uid.to_owned();
+        Arc::new(PlanDocument::new(plan))
+    };
+    let ledger = |seen, exported| {
+        let mut counts = CaptureCounts::default();
+        counts.decoded.pairs = seen;
+        let at = Counts { seen, exported, queued: seen - exported, ..Counts::default() };
+        let exporters = vec![("default/a".to_owned(), at)];
+        let capture = CaptureSnapshot { key: key("all"), counts, exporters };
+        LedgerSnapshot { captures: vec![capture], ..LedgerSnapshot::default() }
+    };
+    view.plan(&document("first"), LedgerSnapshot::default);
+    view.plan(&document("first"), || panic!("nothing begins"));
+    assert_eq!(view.status(&ledger(10, 7)).captures[0].records.seen, 10);
+    view.plan(&document("second"), || ledger(10, 7));
+    let told = view.status(&ledger(10, 7)).captures.remove(0);
+    assert_eq!((&*told.uid, told.last_record_time), ("second", None));
+    // What waited goes on as the new capture's.
+    let expect = NodeRecords { seen: 3, queued: 3, ..NodeRecords::default() };
+    assert_eq!(told.records, expect);
+    let told = view.status(&ledger(12, 12)).captures.remove(0);
+    let expect = NodeRecords { seen: 5, exported: 5, ..NodeRecords::default() };
+    assert_eq!(told.records, expect);
+    assert!(told.last_record_time.is_some());
+}
+
+#[test]
 fn a_plan_is_told_as_in_force_only_when_the_kernel_side_follows() {
     let view = view();
     let document = Arc::new(PlanDocument::new(plan(Vec::new())));
-    view.plan(&document);
+    view.plan(&document, LedgerSnapshot::default);
     assert!(view.has_plan(document.revision()) && !view.has_plan("another"));
     let ledger = LedgerSnapshot::default();
     assert_eq!(view.status(&ledger).plan_revision, None);
@@ -95,7 +126,7 @@ fn the_agent_is_told_as_it_comes_and_goes() {
     view.agent_is_here(&hello());
     view.kernel(kernel(0));
     assert!(view.ready().unwrap_err().contains("plan"));
-    view.plan(&Arc::new(PlanDocument::new(plan(Vec::new()))));
+    view.plan(&Arc::new(PlanDocument::new(plan(Vec::new()))), LedgerSnapshot::default);
     view.ready().unwrap();
     let agent = view.status(&ledger).agent;
     assert!(agent.connected && agent.hooks_attached && agent.error.is_none());

@@ -23,6 +23,31 @@ fn a_capture_is_complete_when_its_duration_is_over_and_a_reload_does_not_restart
 }
 
 #[test]
+fn a_capture_that_is_made_again_has_its_whole_duration_and_budget() {
+    let (mut router, mut book) = (Router::default(), Book::default());
+    let active = |uid: &str| {
+        let mut plan = capture("all", &[]);
+        (plan.uid, plan.duration) = (uid.to_owned(), Some(Duration::from_mins(1)));
+        plan.budget.records = Some(2);
+        Active { version: 1, captures: vec![plan], ..Active::default() }
+    };
+    let second = 1_000_000_000;
+    router.apply(&active("first"), &mut book, 0);
+    book.captures[0].1.decoded.pairs = 2;
+    router.apply(&active("second"), &mut book, 59 * second);
+    router.tick(&mut book, 61 * second, Duration::from_secs(1));
+    assert!(!book.captures[0].1.complete);
+    let set = router.route(&shop(&[key("all")]), SERVER, &mut []).unwrap();
+    let mut keeps = |book: &mut Book| {
+        let uuid = Uuid::default();
+        router.decide(&set, (None, &uuid), 1, book, &mut []).is_some()
+    };
+    assert_eq!([keeps(&mut book), keeps(&mut book), keeps(&mut book)], [true, true, false]);
+    router.tick(&mut book, 119 * second, Duration::from_secs(1));
+    assert!(book.captures[0].1.complete);
+}
+
+#[test]
 fn captures_that_are_not_in_the_plan_do_not_count() {
     let active = Active { version: 1, captures: vec![capture("all", &[])], ..Active::default() };
     let (mut router, mut book) = (Router::default(), Book::default());

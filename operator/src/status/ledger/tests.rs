@@ -109,8 +109,34 @@ fn a_capture_that_is_made_again_begins_at_zero() {
     let mut ledger = Ledger::default();
     ledger.observe(&round(&["a"], vec![answer("a", 1, 10, 0)]));
     ledger.observe(&round(&["a"], vec![answer("a", 2, 0, 0)]));
-    ledger.retain(|_| false);
+    ledger.retain(BTreeMap::new());
     let now = round(&["a"], vec![answer("a", 2, 1, 0)]);
+    ledger.observe(&now);
+    assert_eq!(sums(&ledger, &now).exported, 1);
+}
+
+#[test]
+fn a_capture_that_takes_anothers_name_at_once_begins_at_zero() {
+    let of = |uid: &str, run: i64, exported: u64| {
+        let mut answer = answer("a", run, exported, 0);
+        answer.captures[0].uid = uid.to_owned();
+        round(&["a"], vec![answer])
+    };
+    let known = |uid: &str| BTreeMap::from([(key(), uid.to_owned())]);
+    let mut ledger = Ledger::default();
+    ledger.retain(known("first"));
+    for (run, exported) in [(1, 10), (2, 5)] {
+        ledger.observe(&of("first", run, exported));
+    }
+    assert_eq!(sums(&ledger, &of("first", 2, 5)).exported, 15);
+    ledger.retain(known("second"));
+    // The node does not know it yet.
+    let late = of("first", 2, 6);
+    ledger.observe(&late);
+    ledger.adopt(&key(), None);
+    assert_eq!(sums(&ledger, &late), RecordCounts::default());
+    // Nor did a run that ended.
+    let now = of("second", 3, 1);
     ledger.observe(&now);
     assert_eq!(sums(&ledger, &now).exported, 1);
 }
