@@ -3,14 +3,14 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use k8s_openapi::{
     ByteString,
     api::{
         apps::v1::{DaemonSet, Deployment},
         core::v1::Secret,
     },
-    apimachinery::pkg::apis::meta::v1::OwnerReference,
+    apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
 };
 use kube::{
     Api, Client, Resource as _,
@@ -51,6 +51,7 @@ pub(crate) async fn owner(
 /// Writes the plan's Secret.
 pub(crate) struct PlanSecret {
     api: Api<Secret>,
+    deployments: Api<Deployment>,
     owner: Option<OwnerReference>,
     /// What the Secret has had, and when it was last looked at.
     seen: Option<(Vec<u8>, Instant)>,
@@ -58,7 +59,8 @@ pub(crate) struct PlanSecret {
 
 impl PlanSecret {
     pub(crate) fn new(client: Client, namespace: &str, owner: Option<OwnerReference>) -> Self {
-        Self { api: Api::namespaced(client, namespace), owner, seen: None }
+        let deployments = Api::namespaced(client.clone(), namespace);
+        Self { api: Api::namespaced(client, namespace), deployments, owner, seen: None }
     }
 
     /// The plan that is in force, if one is that this version can read.
@@ -81,6 +83,7 @@ impl PlanSecret {
         }
         let written = self.bytes().await?.as_deref() != Some(bytes);
         if written {
+            self.still_owned().await?;
             let mut object = json!({
                 "apiVersion": "v1", "kind": "Secret", "type": "weir.dev/plan",
                 "metadata": {"name": PLAN_SECRET, "labels": labels("plan")},
@@ -92,6 +95,23 @@ impl PlanSecret {
         }
         self.seen = Some((bytes.to_vec(), Instant::now()));
         Ok(written)
+    }
+
+    /// An uninstallation deletes the Deployment, and floors with it: the nodes must not carry out
+    /// a plan without them while they end, and a new Secret would stay for good.
+    async fn still_owned(&self) -> anyhow::Result<()> {
+        let Some(owner) = &self.owner else { return Ok(()) };
+        let found = self.deployments.get_metadata_opt(&owner.name).await;
+        let metadata = found.context("look for the operator's Deployment")?.map(|it| it.metadata);
+        let ours = |found: ObjectMeta| {
+            found.uid.as_ref() == Some(&owner.uid) && found.deletion_timestamp.is_none()
+        };
+        ensure!(
+            metadata.is_some_and(ours),
+            "the operator's Deployment {} is gone, so no plan is written any more",
+            owner.name
+        );
+        Ok(())
     }
 
     async fn bytes(&self) -> anyhow::Result<Option<Vec<u8>>> {

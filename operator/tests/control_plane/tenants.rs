@@ -1,7 +1,7 @@
 //! What tenants see.
 
 use k8s_openapi::api::{
-    apps::v1::DaemonSet,
+    apps::v1::{DaemonSet, Deployment},
     core::v1::{Event, Secret},
 };
 use kube::api::{DeleteParams, ListParams, PostParams};
@@ -118,6 +118,40 @@ async fn a_tenant_reaches_no_other_tenants_exporter_without_leave() {
     // The other was never touched.
     let after = world.object("bank", "TrafficCapture", "c").await;
     assert_eq!(after["status"], bank["status"]);
+}
+
+#[tokio::test]
+#[ignore = "needs an API server: make test-operator"]
+async fn an_operator_that_is_uninstalled_writes_no_plan_any_more() {
+    let world = World::new().await;
+    let deployments = world.api::<Deployment>(SYSTEM);
+    let labels = json!({"app": "operator"});
+    let deployment = json!({"metadata": {"name": "op"}, "spec": {
+        "replicas": 0, "selector": {"matchLabels": labels},
+        "template": {"metadata": {"labels": labels},
+            "spec": {"containers": [{"name": "c", "image": "none"}]}}}});
+    let deployment: Deployment = serde_json::from_value(deployment).unwrap();
+    deployments.delete("op", &DeleteParams::default()).await.ok();
+    deployments.create(&PostParams::default(), &deployment).await.unwrap();
+    let operator = world.operator_with("uninstalled", &["--deployment", "op"]);
+    let floor = json!({"keys": ["authorization"], "enforce": {"namespaceSelector": {}}});
+    world.apply(SYSTEM, "DlpPolicy", "floor", floor).await;
+    world.apply("shop", "Exporter", "e", exporter()).await;
+    world.apply("shop", "TrafficCapture", "c", capture("e")).await;
+    let bound = async || {
+        let document = world.node.plan().await?;
+        let policies = document.plan().captures.first()?.policies.clone();
+        (!policies.is_empty()).then_some(())
+    };
+    until("the capture is under the floor", bound).await;
+
+    let failures = async || operator.metric("weir_operator_reconcile_failures_total").await;
+    let before = failures().await.unwrap();
+    deployments.delete("op", &DeleteParams::default()).await.unwrap();
+    let policies = world.untyped(SYSTEM, "DlpPolicy");
+    policies.delete("floor", &DeleteParams::default()).await.unwrap();
+    until("the operator refuses", || async { (failures().await? > before).then_some(()) }).await;
+    assert!(bound().await.is_some(), "the nodes were told of no floor");
 }
 
 #[tokio::test]

@@ -68,6 +68,11 @@ impl World {
 
     /// Starts an operator that reaches the API server through the proxy.
     pub(crate) fn operator(&self, identity: &str) -> Operator {
+        self.operator_with(identity, &[])
+    }
+
+    /// The same with more arguments.
+    pub(crate) fn operator_with(&self, identity: &str, more: &[&str]) -> Operator {
         let kubeconfig = self.directory.path().join("kubeconfig");
         let config = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "proxy",
@@ -89,6 +94,7 @@ impl World {
             .args(["run", "--namespace", SYSTEM, "--identity", identity, "--listen", &admin])
             // A machine that stands still for a while loses no lease.
             .args(["--lease-duration", "120"])
+            .args(more)
             .arg("--node-config")
             .arg(settings)
             .env("KUBECONFIG", kubeconfig)
