@@ -27,7 +27,14 @@ var client = &http.Client{Timeout: 30 * time.Second}
 // One request whose answer is known beforehand.
 func call(to, id string) error {
 	sent := []byte(`{"order":"` + id + `"}`)
-	response, err := client.Post(to+"/orders/"+id, "application/json", bytes.NewReader(sent))
+	request, err := http.NewRequest("POST", to+"/orders/"+id, bytes.NewReader(sent))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	// What no record may contain.
+	request.Header.Set("Authorization", "Bearer credential-of-"+id)
+	response, err := client.Do(request)
 	if err != nil {
 		return err
 	}

@@ -69,7 +69,7 @@ mod tests {
 
     /// Who may name a crate (or a family of crates, with a `*`) among its dependencies.
     const ONLY: [(&str, &[&str]); 5] = [
-        ("aya", &["weir-capture-agent"]),
+        ("aya", &["weir-capture-agent", "weir-e2e"]),
         ("aya-*", &["weir-capture-agent", "weir-capture-ebpf"]),
         // The forwarder's daemon watches its plan and its node's pods, in one module.
         ("kube", &["weir-api", "weir-forwarder", "weir-operator"]),
