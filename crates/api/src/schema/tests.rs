@@ -109,11 +109,14 @@ fn entries_of_sets_and_keyed_lists_are_unique() {
     assert_eq!(
         capture(json!({
             "ports": [80, 81, 80],
+            // Taken as a whole: a name is one of some namespace.
             "exporters": [{"name": "a"}, {"name": "a", "namespace": "b"}],
         })),
-        [
-            "spec.exporters[1]: is the same entry as spec.exporters[0]",
-            "spec.ports[2]: is the same entry as spec.ports[0]",
-        ]
+        ["spec.ports[2]: is the same entry as spec.ports[0]"]
+    );
+    let headers = json!([{"name": "a", "value": "1"}, {"name": "a", "value": "2"}]);
+    assert_eq!(
+        faults("Exporter", json!({"spec": {"otlp": {"endpoint": "c:1", "headers": headers}}})),
+        ["spec.otlp.headers[1]: is the same entry as spec.otlp.headers[0]"]
     );
 }

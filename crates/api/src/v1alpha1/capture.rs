@@ -95,14 +95,15 @@ pub struct TrafficCaptureSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspend: Option<bool>,
 
-    /// Where the records go. Each gets its own copy through its own filter and redaction.
-    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    /// Where the records go. Each gets its own copy through its own filter and redaction. Two
+    /// namespaces may have exporters of one name, so the list is taken as a whole.
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
     #[schemars(length(min = 1, max = 16))]
     pub exporters: Vec<ObjectReference>,
 
     /// Redaction policies for this capture, added to the exporters' own and to those that the
     /// platform enforces.
-    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
     #[schemars(length(max = 16))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dlp_policies: Vec<ObjectReference>,

@@ -62,7 +62,7 @@ pub struct ExporterSpec {
     pub filter: Option<ExpressionFilter>,
 
     /// Redaction policies that every record passes before it is queued or sent.
-    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
     #[schemars(length(max = 16))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dlp_policies: Vec<ObjectReference>,
