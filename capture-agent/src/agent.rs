@@ -94,6 +94,9 @@ impl Agent {
         if !missing.is_empty() {
             return Err(StartError::NotPermitted { missing: missing.join(", ") });
         }
+        if !privileges::counts_processes_as_the_kernel() {
+            return Err(StartError::ProcessNamespace);
+        }
         let ring_bytes = config.ring_bytes;
         if !ring_bytes.is_power_of_two() || !RING_BYTES.contains(&ring_bytes) {
             return Err(StartError::RingSize { bytes: ring_bytes });

@@ -188,13 +188,13 @@ fn cgroup() -> Check {
 fn processes() -> Check {
     // With hidepid, or in a process namespace of one's own below the host's, the first
     // process of the machine has no folder or another's.
-    if fs::metadata("/proc/1/stat").is_ok() {
+    if fs::metadata("/proc/1/stat").is_ok() && privileges::counts_processes_as_the_kernel() {
         return Check::ok("processes", "/proc shows every process");
     }
     Check::new(
         "processes",
         Status::Missing,
-        "/proc hides other processes",
+        "/proc hides other processes, or numbers them otherwise than the kernel",
         "run as root with the host's /proc (hostPID: true), mounted without hidepid",
     )
 }

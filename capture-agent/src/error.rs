@@ -14,6 +14,12 @@ pub enum StartError {
         missing: String,
     },
     #[error(
+        "the processes here are numbered otherwise than the kernel does it: run with the machine's \
+         own processes (hostPID: true); on nodes that are containers themselves, as those of kind, \
+         nothing can be captured"
+    )]
+    ProcessNamespace,
+    #[error(
         "this kernel shows no type information at {path}: use a kernel built with \
          CONFIG_DEBUG_INFO_BTF=y (every current distribution kernel from 5.8 on has it)"
     )]
