@@ -16,20 +16,35 @@ case $action in all | install | bench) ;; *) fail "usage: hack/test-cluster.sh [
 
 helm=$(hack/helm.sh)
 kube=$(e2e/cluster/kube/build.sh)
-ours=
-if [ -z "${KUBECONFIG:-}" ]; then
-    ours=1
-    KUBECONFIG=$(e2e/cluster/cluster.sh up)
-    images=$(mktemp -d)
-    trap 'rm -rf "$images"' EXIT
-    e2e/cluster/images.sh "$images"
-    e2e/cluster/cluster.sh load "$images"/*.tar
-    rm -rf "$images"
-fi
-export KUBECONFIG
 KUBECTL="$kube kubectl"
 HELM=$helm
 export KUBECTL HELM
+ours=
+images=
+ended=
+# Whatever fails, the cluster that was started here ends; what Weir said is shown before.
+end() {
+    [ -z "$images" ] || rm -rf "$images"
+    [ -n "$ours" ] || return 0
+    if [ -z "$ended" ]; then
+        for component in node operator; do
+            $KUBECTL logs -n weir-system -l "app.kubernetes.io/component=$component" \
+                --all-containers --prefix --tail 40 || true
+        done
+        $KUBECTL get pods,trafficcaptures,exporters -A || true
+    fi
+    e2e/cluster/cluster.sh down
+}
+if [ -z "${KUBECONFIG:-}" ]; then
+    ours=1
+    KUBECONFIG=$(e2e/cluster/cluster.sh up)
+    export KUBECONFIG
+    trap end EXIT
+    images=$(mktemp -d)
+    e2e/cluster/images.sh "$images"
+    e2e/cluster/cluster.sh load "$images"/*.tar
+fi
+export KUBECONFIG
 
 $helm upgrade --install weir-crds charts/weir-crds -n weir-system --create-namespace --wait >/dev/null
 $helm upgrade --install weir charts/weir -n weir-system -f e2e/manifests/values.yaml --wait \
@@ -37,7 +52,7 @@ $helm upgrade --install weir charts/weir -n weir-system -f e2e/manifests/values.
 case $action in
 install)
     echo "export KUBECONFIG=$KUBECONFIG KUBECTL='$KUBECTL' HELM=$HELM"
-    exit 0
+    ours=
     ;;
 bench)
     python3 bench/first_record.py
@@ -53,4 +68,4 @@ all)
     cargo test --locked -p weir-e2e --test cluster_uninstall -- --ignored
     ;;
 esac
-[ -z "$ours" ] || e2e/cluster/cluster.sh down
+ended=1

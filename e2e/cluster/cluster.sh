@@ -70,12 +70,16 @@ different_namespaces() {
 write_configuration() {
     mkdir -p "$conf/cni" "$log/pods" "$data/kubelet" "$data/containerd"
     for template in "$scripts"/conf/*; do
+        name=$(basename "$template")
+        [ "$name" != bridge.conflist ] || name=cni/$name
         sed -e "s|@CONF@|$conf|g" -e "s|@DATA@|$data|g" -e "s|@PKI@|$pki|g" \
             -e "s|@LOG@|$log|g" -e "s|@RUN@|$run|g" -e "s|@NODE@|$node|g" \
             -e "s|@PODS@|$pods_cidr|g" -e "s|@NODE_PODS@|$node_pods_cidr|g" \
-            -e "s|@DNS@|$dns_address|g" "$template" >"$conf/$(basename "$template")"
+            -e "s|@DNS@|$dns_address|g" "$template" >"$dir/new"
+        # kube-proxy ends when its file is written, even when it says the same.
+        cmp -s "$dir/new" "$conf/$name" || cp "$dir/new" "$conf/$name"
     done
-    mv "$conf/bridge.conflist" "$conf/cni/"
+    rm "$dir/new"
 }
 
 up() {
