@@ -88,8 +88,13 @@ class Api:
     def ask(self, method, path, body=None):
         headers = {"Content-Type": "application/json"} if body else {}
         text = json.dumps(body) if body else None
-        self.connection.request(method, path, body=text, headers=headers)
-        response = self.connection.getresponse()
+        try:
+            self.connection.request(method, path, body=text, headers=headers)
+            response = self.connection.getresponse()
+        except http.client.RemoteDisconnected:
+            # It was idle for too long; the library opens another one.
+            self.connection.request(method, path, body=text, headers=headers)
+            response = self.connection.getresponse()
         text = response.read().decode()
         if response.status >= 300:
             raise SystemExit(f"{method} {path}: {response.status} {text[:300]}")
