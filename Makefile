@@ -6,6 +6,11 @@ SHELL := /bin/sh
 
 # Seconds per fuzz target.
 S ?= 10
+# What cargo builds and tests; see hack/lib.sh.
+PACKAGES ?= --locked --workspace --exclude weir-capture-ebpf
+export PACKAGES
+# Of the demo: less, so that it starts sooner on a new machine.
+DEMO_PACKAGES ?= --locked -p weir-cli -p weir-demo
 # Options of bench/bench.py, e.g. BENCH=--quick.
 BENCH ?=
 
@@ -22,12 +27,12 @@ setup: ## Install what building, the demo and the tests need; quick when it is t
 .PHONY: build
 build: ## Build everything, the kernel side too
 	@hack/setup.sh build
-	cargo build --locked --workspace --exclude weir-capture-ebpf
+	cargo build $(PACKAGES)
 
 .PHONY: demo
 demo: ## Capture a small multi-service program and check every byte (root)
 	@hack/setup.sh demo
-	cargo build --locked -p weir-cli -p weir-demo
+	cargo build $(DEMO_PACKAGES) --bins
 	as_root=$$(hack/as-root.sh)
 	$$as_root target/debug/weir-demo
 
@@ -46,7 +51,7 @@ fmt-check: ## Is the code formatted?
 
 .PHONY: clippy
 clippy: ## Lints, as errors
-	cargo clippy --locked --workspace --exclude weir-capture-ebpf --all-targets -- -D warnings
+	cargo clippy $(PACKAGES) --all-targets -- -D warnings
 
 .PHONY: deny
 deny: ## Licences, banned and unknown dependencies, and security advisories
@@ -54,15 +59,15 @@ deny: ## Licences, banned and unknown dependencies, and security advisories
 
 .PHONY: doc
 doc: ## Documentation, with its links checked
-	RUSTDOCFLAGS=-Dwarnings cargo doc --locked --workspace --exclude weir-capture-ebpf --no-deps
+	RUSTDOCFLAGS=-Dwarnings cargo doc $(PACKAGES) --no-deps
 
 .PHONY: test-unit
 test-unit: ## Tests that need no root (the demo's program needs PostgreSQL)
-	cargo test --locked --workspace --exclude weir-capture-ebpf
+	cargo test $(PACKAGES)
 
 .PHONY: manifests
 manifests: ## Are the manifests that we ship valid?
-	cargo build --locked -p weir-cli
+	cargo build $(PACKAGES) --bin weir
 	for file in examples/*.yaml demo/manifests; do target/debug/weir run --dry-run -f $$file; done
 	hack/chart.sh
 
@@ -97,7 +102,7 @@ cluster-down: ## End exactly what `make cluster` started
 e2e: ## Weir in a real Kubernetes cluster, installed by helm (root)
 	@hack/setup.sh test
 	hack/setup.sh cluster
-	cargo build --locked -p weir-capture-agent -p weir-forwarder -p weir-operator
+	cargo build $(PACKAGES) --bins
 	hack/test-cluster.sh
 
 .PHONY: fuzz

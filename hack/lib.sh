@@ -1,5 +1,9 @@
 # Shared by the scripts of this folder; to be sourced.
 
+# What cargo builds and tests, from which --bin and --test choose. Always the same packages:
+# with others, dependencies get other features and are compiled anew.
+: "${PACKAGES:=--locked --workspace --exclude weir-capture-ebpf}"
+
 root_of_repository() {
     cd "$(dirname "$0")/.." && pwd
 }

@@ -63,9 +63,10 @@ all)
     # An API server that cluster.sh did not start cannot be killed by the tests.
     skip=
     [ -n "$ours" ] || skip="--skip the_api_server_may_die"
-    # shellcheck disable=SC2086 # two words, or none
-    cargo test --locked -p weir-e2e --test cluster -- --ignored --test-threads=1 $skip
-    cargo test --locked -p weir-e2e --test cluster_uninstall -- --ignored
+    # shellcheck disable=SC2086 # lists
+    cargo test $PACKAGES --test cluster -- --ignored --test-threads=1 $skip
+    # shellcheck disable=SC2086
+    cargo test $PACKAGES --test cluster_uninstall -- --ignored
     ;;
 esac
 ended=1

@@ -6,18 +6,21 @@ cd "$(root_of_repository)"
 
 runner=$("$(dirname "$0")/as-root.sh")
 e2e/otelcol/build.sh >/dev/null
-cargo build --locked -p weir-cli
-cargo test --locked -p weir-cli --test replay_servers -- --ignored
+run() { cargo test $PACKAGES "$@"; }
+# The programs that tests start by their path.
+# shellcheck disable=SC2086
+cargo build $PACKAGES --bins
+run --test replay_servers -- --ignored
 # Cargo stays with the user; only the test programs run as root.
 host=$(rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')
 export "CARGO_TARGET_${host}_RUNNER=$runner"
 # The kernel side alone first: what fails there explains what fails behind it.
-cargo test --locked -p weir-capture-agent --test kernel --test daemon --test tls -- --ignored --test-threads=1 --skip peer
+run --test kernel --test daemon --test probes -- --ignored --test-threads=1 --skip peer
 # Delivery: kills, bad receivers, a full disk, and what leaves (about a minute).
 for test in every_queued_record_arrives_through_fifty_kills \
     disk_full::a_full_disk_costs_the_oldest_and_every_other_record_arrives \
     secrets::no_planted_secret_leaves_in_any_form; do
-    cargo test --locked -p weir-forwarder --lib -- --ignored --nocapture --exact "forwarder::tests::chaos::$test"
+    run --lib -- --ignored --nocapture --exact "forwarder::tests::chaos::$test"
 done
-cargo test --locked -p weir-e2e --no-fail-fast --test receivers --test delivery --test faults \
+run --no-fail-fast --test receivers --test delivery --test faults \
     --test syscalls --test tls --test overload --test completeness -- --ignored --test-threads=1

@@ -5,8 +5,10 @@ set -eu
 . "$(dirname "$0")/lib.sh"
 cd "$(root_of_repository)"
 
-cargo build --locked -p weir-operator
-cargo test --locked -p weir-operator --test control_plane --no-run
+# shellcheck disable=SC2086 # a list
+cargo build $PACKAGES --bin weir-operator
+# shellcheck disable=SC2086
+cargo test $PACKAGES --test control_plane --no-run
 dir=$(mktemp -d)
 trap 'e2e/cluster/control-plane.sh down "$dir/server"; rm -rf "$dir"' EXIT
 WEIR_TEST_KUBECONFIG=$(e2e/cluster/control-plane.sh up "$dir/server")
@@ -14,5 +16,6 @@ export WEIR_TEST_KUBECONFIG
 say "install and uninstall"
 KUBECONFIG=$WEIR_TEST_KUBECONFIG hack/test-install.sh
 say "the operator"
-cargo test --locked -p weir-operator --test control_plane -- --ignored --test-threads=1 \
+# shellcheck disable=SC2086
+cargo test $PACKAGES --test control_plane -- --ignored --test-threads=1 \
     --nocapture "$@"

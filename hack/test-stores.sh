@@ -20,6 +20,6 @@ for store in s3 gcs azure loki; do
     *) say "left out: $store"; set -- "$@" --skip "real_$store" ;;
     esac
 done
-# shellcheck disable=SC2086 # a list of assignments
+# shellcheck disable=SC2086 # lists of assignments and packages
 env $stores WEIR_TEST_ELASTICSEARCH="$url" \
-    cargo test --locked -p weir-cli --test gather -- --ignored "$@"
+    cargo test $PACKAGES --test gather -- --ignored "$@"
