@@ -13,13 +13,14 @@ use std::{
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use weir_abi::{Loss, LossCounter, ProcessEvent, ProcessEventKind, tls};
+use weir_link::TlsCoverage;
 
 use crate::{
     error::StartError,
     kernel::{Hook, Kernel, Losses},
     privileges,
     process::{Process, ProcessTable, scan},
-    tls::{Coverage, Libraries},
+    tls::{Libraries, is_probed},
 };
 
 /// How to capture.
@@ -52,6 +53,9 @@ pub trait Selector: Send + Sync {
         true
     }
 
+    /// What is known of the encrypted connections of a selected process has changed.
+    fn covered(&self, _pid: u32, _coverage: TlsCoverage) {}
+
     /// A process that was selected has ended, or is selected no more.
     fn released(&self, _pid: u32) {}
 }
@@ -60,8 +64,8 @@ pub trait Selector: Send + Sync {
 const SWEEP: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
 
 /// What the kernel side shall know of a process.
-fn state(coverage: Coverage) -> u32 {
-    if coverage == Coverage::Probed { tls::PROBED } else { tls::WANTED }
+const fn state(coverage: TlsCoverage) -> u32 {
+    if is_probed(coverage) { tls::PROBED } else { tls::WANTED }
 }
 
 /// Smallest and largest segment ring.
@@ -340,7 +344,9 @@ impl Worker {
     fn add_target(&mut self, process: &Process, new: bool) {
         let decrypts = self.selector.as_ref().is_some_and(|selector| selector.decrypts(process));
         let tls = if decrypts {
-            state(self.libraries.look(process.pid, new, &mut self.kernel))
+            let coverage = self.libraries.look(process.pid, new, &mut self.kernel);
+            self.tell_coverage(process.pid, coverage);
+            state(coverage)
         } else {
             tls::IGNORE
         };
@@ -354,9 +360,18 @@ impl Worker {
         let decrypts = self.selector.as_ref().is_some_and(|selector| selector.decrypts(&process));
         if decrypts && self.targets.contains(&pid) {
             let coverage = self.libraries.look_again(pid, &mut self.kernel);
-            if coverage == Coverage::Probed {
+            self.tell_coverage(pid, coverage);
+            if is_probed(coverage) {
                 self.kernel.add_target(pid, tls::PROBED);
             }
+        }
+    }
+
+    fn tell_coverage(&self, pid: u32, coverage: TlsCoverage) {
+        if self.processes.set_tls(pid, coverage)
+            && let Some(selector) = &self.selector
+        {
+            selector.covered(pid, coverage);
         }
     }
 

@@ -182,16 +182,16 @@ impl Session {
     fn take_messages(&mut self) -> Result<(), LinkError> {
         while let Some(packet) = self.connection.receive()? {
             let FromForwarder::Targets(targets) = packet.message;
-            let pods = targets.pods;
-            tracing::info!(pods = pods.len(), "new targets");
-            let selector = (!pods.is_empty()).then(|| {
-                Arc::new(Pods::new(pods, Arc::clone(&self.connection))) as Arc<dyn Selector>
+            tracing::info!(pods = targets.pods.len(), "new targets");
+            let revision = targets.revision;
+            let selector = (!targets.pods.is_empty()).then(|| {
+                Arc::new(Pods::new(targets, Arc::clone(&self.connection))) as Arc<dyn Selector>
             });
             let attached = selector.is_some();
             let result = self.agent.set_selector(selector);
             self.attached = attached && result.is_ok();
             self.error = result.err().map(|error| error.to_string());
-            self.revision = targets.revision;
+            self.revision = revision;
         }
         Ok(())
     }

@@ -108,7 +108,9 @@ impl Forwarder {
         self.revision += 1;
         let revision = self.revision;
         let pods = uids.iter().map(|&uid| uid.to_owned()).collect();
-        self.connection.send(&FromForwarder::Targets(Targets { revision, pods }), &[]).unwrap();
+        self.connection
+            .send(&FromForwarder::Targets(Targets { revision, pods, ..Targets::default() }), &[])
+            .unwrap();
         self.take_until(|forwarder| forwarder.kernel.revision == revision);
         assert_eq!(self.kernel.attached, !uids.is_empty(), "{:?}", self.kernel);
     }
@@ -131,7 +133,7 @@ impl Forwarder {
             ProcessNews::Captured { pid: captured, container } => {
                 *captured == pid && container.pod_uid == UID && container.id == ID
             }
-            ProcessNews::Ended { .. } => false,
+            ProcessNews::Tls { .. } | ProcessNews::Ended { .. } => false,
         })
     }
 

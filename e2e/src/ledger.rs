@@ -1,5 +1,7 @@
 //! The ledger that `weir run --report-format json` prints, read as anybody would.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
@@ -17,6 +19,10 @@ pub struct Ledger {
     pub undecodable_bytes: u64,
     /// Connections that were not decoded any further.
     pub opaque_connections: u64,
+    /// Encrypted ones of them, by reason.
+    pub tls_opaque: BTreeMap<String, u64>,
+    /// Encrypted connections that were read.
+    pub tls_read: u64,
     /// Records that an exporter was given, over all exporters.
     pub seen: u64,
     pub exported: u64,
@@ -57,6 +63,8 @@ impl Ledger {
             lost_exchanges: sum(&decoded["lost_exchanges"])? + kernel.sum::<Result<u64>>()?,
             undecodable_bytes: sum(&decoded["undecodable_bytes"])?,
             opaque_connections: sum(&decoded["opaque_connections"])?,
+            tls_opaque: by_reason(&decoded["tls"]["opaque_connections"])?,
+            tls_read: count(&decoded["tls"]["read_connections"])?,
             balanced: true,
             text: line.to_owned(),
             ..Self::default()
@@ -86,7 +94,12 @@ fn count(value: &Value) -> Result<u64> {
 
 /// Sum over the reasons of a count.
 fn sum(reasons: &Value) -> Result<u64> {
-    reasons.as_object().context("a count by reason is missing")?.values().map(count).sum()
+    Ok(by_reason(reasons)?.values().sum())
+}
+
+fn by_reason(reasons: &Value) -> Result<BTreeMap<String, u64>> {
+    let reasons = reasons.as_object().context("a count by reason is missing")?;
+    reasons.iter().map(|(reason, value)| Ok((reason.clone(), count(value)?))).collect()
 }
 
 #[cfg(test)]
@@ -99,7 +112,9 @@ mod tests {
         json!({
             "node": {"decoded": {
                 "pairs": 8, "responses_only": 1, "half_pairs": {"no_response": 2}, "lost_exchanges": {"ring_full": 3},
-                "undecodable_bytes": {"tls": 4, "malformed": 5}, "opaque_connections": {"tls": 2},
+                "undecodable_bytes": {"tls": 4, "malformed": 5},
+                "opaque_connections": {"tls": 2, "http2": 1},
+                "tls": {"read_connections": 6, "opaque_connections": {"go": 2}},
             }},
             "exporters": [{
                 "counts": {
@@ -118,7 +133,9 @@ mod tests {
         assert!(ledger.balances());
         assert_eq!((ledger.pairs, ledger.half_pairs, ledger.lost_exchanges), (9, 2, 8));
         assert_eq!((ledger.seen, ledger.exported, ledger.retries), (9, 4, 7));
-        assert_eq!((ledger.undecodable_bytes, ledger.opaque_connections), (9, 2));
+        assert_eq!(ledger.undecodable_bytes, 9);
+        assert_eq!((ledger.opaque_connections, ledger.tls_read), (3, 6));
+        assert_eq!(ledger.tls_opaque, [("go".to_owned(), 2)].into());
     }
 
     #[test]

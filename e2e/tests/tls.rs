@@ -63,6 +63,7 @@ fn python_over_tls_gives_every_pair_byte_for_byte() {
                 curl(&[version, &chunked].concat());
             });
             assert_eq!((pairs.len(), ledger.lost_exchanges), (56, 0), "{hook} {ledger:?}");
+            assert_eq!((ledger.tls_read, ledger.tls_opaque.len()), (3, 0), "{ledger:?}");
             for pair in &pairs {
                 assert!(!pair.is_half() && !pair.has_hole());
                 assert_eq!(pair.direction, "IN");
@@ -93,6 +94,8 @@ fn a_server_whose_library_never_sees_the_socket_is_counted_as_opaque() {
     });
     assert_eq!(pairs.len(), 0);
     assert_eq!((ledger.opaque_connections, ledger.lost_exchanges), (1, 0), "{ledger:?}");
+    // Its library is inside the program, and is called with buffers only.
+    assert_eq!(ledger.tls_opaque, [("unjoined".to_owned(), 1)].into(), "{ledger:?}");
     // A certificate alone is some hundred bytes.
     assert!(ledger.undecodable_bytes > 1000, "{ledger:?}");
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use weir_link::TlsCoverage;
 use weir_plan::ObjectKey;
 
 /// A captured workload as records name it (contract §1.1, §1.7).
@@ -25,4 +26,9 @@ pub trait Attribution: Send + Sync {
     /// The workload of the process `tgid` in the cgroup `cgroup_id`, `None` when it is not
     /// known or not to be captured.
     fn workload(&self, tgid: u32, cgroup_id: u64) -> Option<Arc<Workload>>;
+
+    /// Whether the encrypted connections of the process can be read.
+    fn tls(&self, _tgid: u32) -> TlsCoverage {
+        TlsCoverage::Unknown
+    }
 }

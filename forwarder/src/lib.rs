@@ -27,3 +27,4 @@ pub use chain::chain;
 pub use forwarder::{Forwarder, ForwarderConfig, RingInput, StartError};
 pub use ledger::LedgerSnapshot;
 pub use live::{Completion, LiveCaptures};
+pub use weir_link::{TlsCoverage, TlsOpaque};

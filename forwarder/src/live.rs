@@ -53,6 +53,11 @@ impl LiveCaptures {
         self.0.iter().any(|live| live.selector.matches(labels))
     }
 
+    /// True when one of `captures` lives and wants plaintext of encrypted connections.
+    pub(crate) fn any_decrypts(&self, captures: &[ObjectKey]) -> bool {
+        self.0.iter().any(|live| live.decrypts && captures.contains(&live.key))
+    }
+
     /// True when one of those wants plaintext of encrypted connections.
     pub fn decrypts(&self, labels: &BTreeMap<String, String>) -> bool {
         self.0.iter().any(|live| live.decrypts && live.selector.matches(labels))

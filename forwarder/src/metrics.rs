@@ -154,6 +154,12 @@ fn node(ledger: &LedgerSnapshot, encoder: &mut DescriptorEncoder<'_>) -> fmt::Re
     let help = "Bytes that belong to no pair";
     let bytes = by_reason(&decoded.undecodable_bytes);
     family(encoder, "forwarder_undecodable_bytes", help, label, &bytes)?;
+    let help = "Encrypted connections that could not be read";
+    let opaque = by_reason(&decoded.tls.opaque_connections);
+    family(encoder, "forwarder_tls_opaque_connections", help, label, &opaque)?;
+    let help = "Bytes of them on the wire";
+    let bytes = by_reason(&decoded.tls.opaque_bytes);
+    family(encoder, "forwarder_tls_opaque_bytes", help, label, &bytes)?;
     let redaction = &ledger.node.redaction;
     let values: Vec<_> =
         redaction.values.iter().map(|(name, count)| ([name.clone()], *count)).collect();
@@ -161,6 +167,11 @@ fn node(ledger: &LedgerSnapshot, encoder: &mut DescriptorEncoder<'_>) -> fmt::Re
     family(encoder, "forwarder_redacted_values", help, ["category"], &values)?;
     let (ring, connections) = (&ledger.node.ring, &ledger.node.connections);
     for (name, help, count) in [
+        (
+            "forwarder_tls_read_connections",
+            "Encrypted connections read at a library",
+            decoded.tls.read_connections,
+        ),
         ("forwarder_ring_records", "Records read from the ring", ring.records),
         ("forwarder_ring_bytes", "Bytes read from the ring", ring.bytes),
         ("forwarder_ring_malformed", "Ring records that make no sense", ring.malformed),

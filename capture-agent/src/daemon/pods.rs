@@ -6,7 +6,7 @@ use std::{
 };
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use weir_link::{Connection, FromAgent, LinkError, ProcessNews};
+use weir_link::{Connection, FromAgent, LinkError, ProcessNews, Targets, TlsCoverage};
 
 use crate::{Process, Selector};
 
@@ -16,13 +16,15 @@ const PATIENCE_SECONDS: i64 = 5;
 /// Selects by pod. Each news goes out before the kernel side hears of the process.
 pub(super) struct Pods {
     uids: BTreeSet<String>,
+    undisclosed: BTreeSet<String>,
     connection: Arc<Connection>,
     told: Mutex<HashSet<u32>>,
 }
 
 impl Pods {
-    pub(super) fn new(uids: BTreeSet<String>, connection: Arc<Connection>) -> Self {
-        Self { uids, connection, told: Mutex::default() }
+    pub(super) fn new(targets: Targets, connection: Arc<Connection>) -> Self {
+        let Targets { revision: _, pods: uids, undisclosed } = targets;
+        Self { uids, undisclosed, connection, told: Mutex::default() }
     }
 
     fn told(&self) -> std::sync::MutexGuard<'_, HashSet<u32>> {
@@ -59,6 +61,15 @@ impl Selector for Pods {
             self.tell(ProcessNews::Captured { pid, container });
         }
         true
+    }
+
+    fn decrypts(&self, process: &Process) -> bool {
+        let container = process.container.as_ref();
+        container.is_some_and(|container| !self.undisclosed.contains(&container.pod_uid))
+    }
+
+    fn covered(&self, pid: u32, coverage: TlsCoverage) {
+        self.tell(ProcessNews::Tls { pid, coverage });
     }
 
     fn released(&self, pid: u32) {

@@ -5,6 +5,8 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
+use weir_link::TlsCoverage;
+
 use super::Process;
 
 /// Ended processes that are remembered, so that their last records find them.
@@ -23,6 +25,7 @@ struct Inner {
 
 struct Entry {
     process: Arc<Process>,
+    tls: TlsCoverage,
     ended: bool,
 }
 
@@ -31,6 +34,19 @@ impl ProcessTable {
     pub fn get(&self, pid: u32) -> Option<Arc<Process>> {
         let inner = self.0.read().unwrap_or_else(PoisonError::into_inner);
         inner.processes.get(&pid).map(|entry| Arc::clone(&entry.process))
+    }
+
+    /// Whether the encrypted connections of that process can be read.
+    pub fn tls(&self, pid: u32) -> TlsCoverage {
+        let inner = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        inner.processes.get(&pid).map_or(TlsCoverage::Unknown, |entry| entry.tls)
+    }
+
+    /// True when that is new.
+    pub(crate) fn set_tls(&self, pid: u32, tls: TlsCoverage) -> bool {
+        let mut inner = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let entry = inner.processes.get_mut(&pid);
+        entry.is_some_and(|entry| std::mem::replace(&mut entry.tls, tls) != tls)
     }
 
     /// Ids of the processes that have not ended.
@@ -50,8 +66,11 @@ impl ProcessTable {
 
     pub(crate) fn insert(&self, process: Process) -> Arc<Process> {
         let process = Arc::new(process);
-        let entry = Entry { process: Arc::clone(&process), ended: false };
         let mut inner = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let same = inner.processes.get(&process.pid);
+        let same = same.filter(|entry| entry.process.start_ticks == process.start_ticks);
+        let tls = same.map_or(TlsCoverage::Unknown, |entry| entry.tls);
+        let entry = Entry { process: Arc::clone(&process), tls, ended: false };
         inner.processes.insert(process.pid, entry);
         process
     }
@@ -94,6 +113,21 @@ mod tests {
         table.bury(7);
         assert!(table.get(7).is_some());
         assert!(table.alive().is_empty());
+    }
+
+    #[test]
+    fn what_is_known_of_encryption_stays_with_the_process() {
+        let table = ProcessTable::default();
+        table.insert(process(7));
+        let probed = TlsCoverage::Probed { since_ns: 1 };
+        assert_eq!(table.tls(7), TlsCoverage::Unknown);
+        assert!(table.set_tls(7, probed) && !table.set_tls(7, probed));
+        table.insert(process(7));
+        table.bury(7);
+        assert_eq!(table.tls(7), probed);
+        table.insert(Process { pid: 7, start_ticks: 99, ..Process::default() });
+        assert_eq!(table.tls(7), TlsCoverage::Unknown);
+        assert!(!table.set_tls(8, probed));
     }
 
     #[test]

@@ -13,6 +13,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::time::{ClockId, clock_gettime};
+use weir_link::{TlsCoverage, TlsOpaque};
 use weir_tlsprobe::{Opaque, ProbePlan, examine};
 
 use self::files::{Candidate, FileId};
@@ -30,51 +32,45 @@ const MAX_REMEMBERED: usize = 4096;
 /// Files probed at once.
 const MAX_PROBED: usize = 256;
 
-/// What is known of the TLS of one process.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Coverage {
-    /// A library that it has mapped is probed.
-    Probed,
-    /// Its program tells why not.
-    Opaque(Opaque),
-    /// No library shows, as yet.
-    Nothing,
-}
+/// Nothing shows, as yet.
+const NOTHING: TlsCoverage = TlsCoverage::Opaque(TlsOpaque::NoSymbols);
 
 /// The libraries of all targets.
 #[derive(Default)]
 pub(crate) struct Libraries {
     probed: HashMap<FileId, Probed>,
-    examined: HashMap<FileId, Result<ProbePlan, Opaque>>,
+    examined: HashMap<FileId, Result<ProbePlan, TlsOpaque>>,
     processes: HashMap<u32, Known>,
     roots: HashMap<(u64, u64), (Instant, Vec<FileId>)>,
 }
 
 struct Probed {
     links: Vec<ProbeLink>,
+    since_ns: u64,
     users: HashSet<u32>,
     idle_since: Instant,
 }
 
 struct Known {
-    coverage: Coverage,
+    coverage: TlsCoverage,
     looked: Instant,
 }
 
 impl Libraries {
     /// Looks at the program and the mapped libraries of a process, and probes them. A process
     /// that is new has mapped nothing yet: it gets what lies at the usual places.
-    pub(crate) fn look(&mut self, pid: u32, new: bool, kernel: &mut Kernel) -> Coverage {
-        let mut coverage = Coverage::Nothing;
+    pub(crate) fn look(&mut self, pid: u32, new: bool, kernel: &mut Kernel) -> TlsCoverage {
+        let mut coverage = NOTHING;
         if let Some(program) = files::program(pid) {
             coverage = self.take(pid, &program, kernel);
         }
         for library in files::mapped(pid) {
-            if self.take(pid, &library, kernel) == Coverage::Probed {
-                coverage = Coverage::Probed;
+            let found = self.take(pid, &library, kernel);
+            if is_probed(found) || coverage == NOTHING {
+                coverage = found;
             }
         }
-        if new && coverage != Coverage::Probed {
+        if new && !is_probed(coverage) {
             self.take_usual(pid, kernel);
         }
         self.processes.insert(pid, Known { coverage, looked: Instant::now() });
@@ -82,10 +78,13 @@ impl Libraries {
     }
 
     /// A process that began a TLS connection has mapped its library by now.
-    pub(crate) fn look_again(&mut self, pid: u32, kernel: &mut Kernel) -> Coverage {
+    pub(crate) fn look_again(&mut self, pid: u32, kernel: &mut Kernel) -> TlsCoverage {
         match self.processes.get(&pid) {
-            Some(Known { coverage: Coverage::Probed, .. }) => Coverage::Probed,
-            Some(Known { coverage, looked }) if looked.elapsed() < LOOK_AGAIN => *coverage,
+            Some(Known { coverage, looked })
+                if is_probed(*coverage) || looked.elapsed() < LOOK_AGAIN =>
+            {
+                *coverage
+            }
             _ => self.look(pid, false, kernel),
         }
     }
@@ -140,7 +139,7 @@ impl Libraries {
         }
         let mut found = Vec::new();
         for library in files::usual(pid) {
-            if self.take(pid, &library, kernel) == Coverage::Probed {
+            if is_probed(self.take(pid, &library, kernel)) {
                 found.push(library.id);
             }
         }
@@ -150,19 +149,18 @@ impl Libraries {
         self.roots.insert(root, (Instant::now(), found));
     }
 
-    fn take(&mut self, pid: u32, candidate: &Candidate, kernel: &mut Kernel) -> Coverage {
+    fn take(&mut self, pid: u32, candidate: &Candidate, kernel: &mut Kernel) -> TlsCoverage {
         if let Some(probed) = self.probed.get_mut(&candidate.id) {
             probed.users.insert(pid);
-            return Coverage::Probed;
+            return TlsCoverage::Probed { since_ns: probed.since_ns };
         }
         let plan = match self.examine(candidate) {
             Ok(plan) => plan.clone(),
-            Err(Opaque::NoTlsFunctions | Opaque::ImportsOnly) => return Coverage::Nothing,
-            Err(why) => return Coverage::Opaque(*why),
+            Err(why) => return TlsCoverage::Opaque(*why),
         };
         if self.probed.len() >= MAX_PROBED {
             tracing::warn!(pid, "too many TLS libraries: another one is not probed");
-            return Coverage::Opaque(Opaque::TooLarge);
+            return TlsCoverage::Opaque(TlsOpaque::ProbeRefused);
         }
         // By our own descriptor: the file may have another path here, or none.
         let path = PathBuf::from(format!("/proc/self/fd/{}", candidate.file.as_raw_fd()));
@@ -170,26 +168,48 @@ impl Libraries {
             Ok(links) => {
                 tracing::debug!(pid, library = ?plan.library, version = ?plan.version,
                     probes = links.len(), "probing a TLS library");
-                let users = HashSet::from([pid]);
-                let probed = Probed { links, users, idle_since: Instant::now() };
+                let (users, since_ns) = (HashSet::from([pid]), monotonic_ns());
+                let probed = Probed { links, since_ns, users, idle_since: Instant::now() };
                 self.probed.insert(candidate.id, probed);
-                Coverage::Probed
+                TlsCoverage::Probed { since_ns }
             }
             Err(error) => {
                 tracing::warn!(pid, %error, "could not probe a TLS library");
-                self.examined.insert(candidate.id, Err(Opaque::UnsupportedLibrary));
-                Coverage::Opaque(Opaque::UnsupportedLibrary)
+                self.examined.insert(candidate.id, Err(TlsOpaque::ProbeRefused));
+                TlsCoverage::Opaque(TlsOpaque::ProbeRefused)
             }
         }
     }
 
-    fn examine(&mut self, candidate: &Candidate) -> &Result<ProbePlan, Opaque> {
+    fn examine(&mut self, candidate: &Candidate) -> &Result<ProbePlan, TlsOpaque> {
         if self.examined.len() >= MAX_REMEMBERED {
             self.examined.clear();
         }
         self.examined.entry(candidate.id).or_insert_with(|| {
-            let bytes = candidate.read().ok_or(Opaque::Malformed)?;
-            examine(&bytes)
+            let bytes = candidate.read().ok_or(TlsOpaque::NotExamined)?;
+            examine(&bytes).map_err(why)
         })
     }
+}
+
+pub(crate) const fn is_probed(coverage: TlsCoverage) -> bool {
+    matches!(coverage, TlsCoverage::Probed { .. })
+}
+
+const fn why(opaque: Opaque) -> TlsOpaque {
+    match opaque {
+        Opaque::NoTlsFunctions | Opaque::ImportsOnly => TlsOpaque::NoSymbols,
+        Opaque::UnsupportedLibrary => TlsOpaque::UnsupportedLibrary,
+        Opaque::Go => TlsOpaque::Go,
+        Opaque::Java => TlsOpaque::Java,
+        Opaque::StaticStripped => TlsOpaque::StaticStripped,
+        Opaque::UnsupportedMachine => TlsOpaque::UnsupportedMachine,
+        Opaque::TooLarge | Opaque::Malformed => TlsOpaque::NotExamined,
+    }
+}
+
+fn monotonic_ns() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+    seconds.saturating_mul(1_000_000_000).saturating_add(u64::try_from(now.tv_nsec).unwrap_or(0))
 }

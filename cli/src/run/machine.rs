@@ -43,7 +43,9 @@ impl Machine {
         // Its texts say what to do and are meant for the user as they are.
         let agent = Arc::new(Agent::start(config)?);
         let processes = agent.processes();
-        let workloads = Arc::new(Workloads::new(Box::new(move |pid| processes.get(pid))));
+        let workloads = Workloads::new(Box::new(move |pid| processes.get(pid)));
+        let processes = agent.processes();
+        let workloads = Arc::new(workloads.with_tls(move |pid| processes.tls(pid)));
         let ring = agent.segment_ring().context("take the segment ring")?;
         let attribution = Arc::clone(&workloads);
         let version = concat!("v", env!("CARGO_PKG_VERSION"));

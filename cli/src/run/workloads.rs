@@ -6,7 +6,7 @@ use std::{
 };
 
 use weir_capture_agent::Process;
-use weir_forwarder::{Attribution, LiveCaptures, Workload};
+use weir_forwarder::{Attribution, LiveCaptures, TlsCoverage, Workload};
 use weir_plan::ObjectKey;
 
 /// Workloads that are remembered. Past it they are made again, which costs an allocation.
@@ -29,12 +29,16 @@ impl weir_capture_agent::Selector for Active {
 /// Looks up a process by its id, ended ones too.
 pub(super) type Lookup = Box<dyn Fn(u32) -> Option<Arc<Process>> + Send + Sync>;
 
+/// Says whether the encrypted connections of a process can be read.
+type AskTls = Box<dyn Fn(u32) -> TlsCoverage + Send + Sync>;
+
 /// What was said of a process: its workload, or that it has none.
 type Known = (Arc<Process>, Option<Arc<Workload>>);
 
 /// Names the workload of a process for the forwarder: on one machine a process is a Pod.
 pub(super) struct Workloads {
     lookup: Lookup,
+    tls: AskTls,
     active: RwLock<Arc<Active>>,
     /// By process id; a reused id has another start time, and new labels another process.
     known: Mutex<HashMap<u32, Known>>,
@@ -42,7 +46,13 @@ pub(super) struct Workloads {
 
 impl Workloads {
     pub(super) fn new(lookup: Lookup) -> Self {
-        Self { lookup, active: RwLock::default(), known: Mutex::default() }
+        let tls = Box::new(|_| TlsCoverage::Unknown);
+        Self { lookup, tls, active: RwLock::default(), known: Mutex::default() }
+    }
+
+    /// Asks here about encryption.
+    pub(super) fn with_tls(self, tls: impl Fn(u32) -> TlsCoverage + Send + Sync + 'static) -> Self {
+        Self { tls: Box::new(tls), ..self }
     }
 
     /// Follows a new plan.
@@ -69,6 +79,10 @@ impl Attribution for Workloads {
         let workload = workload(&process, active.0.matching(&process.labels)).map(Arc::new);
         known.insert(tgid, (process, workload.clone()));
         workload
+    }
+
+    fn tls(&self, tgid: u32) -> TlsCoverage {
+        (self.tls)(tgid)
     }
 }
 

@@ -8,9 +8,11 @@
 //! connection at any time, and both begin anew then.
 
 pub mod cgroup;
+mod coverage;
 mod message;
 mod socket;
 
+pub use coverage::{TlsCoverage, TlsOpaque};
 pub use message::{
     Container, FromAgent, FromForwarder, Hello, Kernel, LINK_VERSION, MAX_MESSAGE_BYTES,
     MessageError, ProcessNews, Targets, decode, encode, packets_of_news,

@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use weir_abi::{Loss, LossCounter};
 
+use crate::TlsCoverage;
+
 /// Version of the messages. Both sides come from one image, so another one is refused.
-pub const LINK_VERSION: u32 = 1;
+pub const LINK_VERSION: u32 = 2;
 
 /// Longest message, well below what a socket takes as one packet by default.
 pub const MAX_MESSAGE_BYTES: usize = 128 << 10;
@@ -55,6 +57,9 @@ pub struct Targets {
     pub revision: u64,
     /// Uids of pods. Without any, every hook is detached.
     pub pods: BTreeSet<String>,
+    /// Those of them whose encrypted connections nobody wants read.
+    #[serde(default)]
+    pub undisclosed: BTreeSet<String>,
 }
 
 /// A change in the captured processes.
@@ -67,6 +72,13 @@ pub enum ProcessNews {
         pid: u32,
         /// Where it runs.
         container: Container,
+    },
+    /// What is known of the encrypted connections of a captured process, when that changed.
+    Tls {
+        /// Thread group id in the host's namespace.
+        pid: u32,
+        /// Whether they can be read.
+        coverage: TlsCoverage,
     },
     /// It ended, or is captured no more.
     Ended {
@@ -186,7 +198,9 @@ mod tests {
     #[test]
     fn a_message_that_no_packet_takes_is_refused() {
         let pods = (0..10_000).map(|number| format!("{number:036}")).collect();
-        let error = encode(&FromForwarder::Targets(Targets { revision: 1, pods })).unwrap_err();
+        let error =
+            encode(&FromForwarder::Targets(Targets { revision: 1, pods, ..Targets::default() }))
+                .unwrap_err();
         assert!(matches!(error, MessageError::TooLong { .. }), "{error}");
     }
 
@@ -222,7 +236,7 @@ mod tests {
         fn a_damaged_message_is_refused_or_another_message(
             pod in "[a-z0-9-]{1,36}", at in any::<prop::sample::Index>(), byte in any::<u8>(),
         ) {
-            let message = FromForwarder::Targets(Targets { revision: 1, pods: [pod].into() });
+            let message = FromForwarder::Targets(Targets { revision: 1, pods: [pod].into(), ..Targets::default() });
             let mut bytes = encode(&message).unwrap();
             let at = at.index(bytes.len());
             let same = bytes[at] == byte;

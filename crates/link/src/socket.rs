@@ -257,7 +257,11 @@ mod tests {
     }
 
     fn targets(pod: &str) -> FromForwarder {
-        FromForwarder::Targets(Targets { revision: 1, pods: [pod.to_owned()].into() })
+        FromForwarder::Targets(Targets {
+            revision: 1,
+            pods: [pod.to_owned()].into(),
+            ..Targets::default()
+        })
     }
 
     #[test]

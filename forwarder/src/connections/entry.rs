@@ -1,10 +1,13 @@
 //! One connection of the table, and who wants it.
 
+use std::sync::Arc;
+
 use weir_abi::{
     AHEAD_OF_EGRESS, BEGINS_RUN, ConnectionInfo, Direction, HoleReason, PLAINTEXT, RecordHeader,
     Role,
 };
 use weir_dissect::{Connection, Event, Limits, Place, UndecodableReason};
+use weir_link::TlsCoverage;
 
 use super::{
     held::Held,
@@ -13,6 +16,7 @@ use super::{
 use crate::{
     attribution::Attribution,
     clock::WallClock,
+    ledger::TlsNews,
     pipeline::{Book, Facts, Pipeline, Side},
 };
 
@@ -65,8 +69,10 @@ pub(super) struct Live {
     pub(super) early: Held,
     /// That record came.
     pub(super) early_is_due: bool,
-    /// Plaintext came.
+    /// Plaintext came, or the end without any.
     pub(super) decrypted: bool,
+    /// Asked why none came.
+    attribution: Arc<dyn Attribution>,
     pub(super) held_bytes: usize,
 }
 
@@ -104,7 +110,7 @@ impl Entry {
     pub(super) fn look_again(
         &mut self,
         header: &RecordHeader,
-        attribution: &dyn Attribution,
+        attribution: &Arc<dyn Attribution>,
         (clock, limits): (WallClock, Limits),
         pipeline: &mut Pipeline,
         book: &mut Book,
@@ -116,11 +122,11 @@ impl Entry {
                 (unclaimed.asked_ns, unclaimed.tgid) = (header.time_ns, header.tgid);
                 if let Some(claim) = unclaimed.claim(header.connection, attribution, pipeline) {
                     book.node.connections.ignored -= 1;
-                    self.state = claim.live(clock, limits);
+                    self.state = claim.live(clock, limits, pipeline, book);
                 }
             }
             // The stream goes on; a plan that no longer wants it leaves it without captures.
-            State::Live(live) => live.route_again(attribution, pipeline),
+            State::Live(live) => live.route_again(pipeline),
         }
     }
 }
@@ -130,13 +136,14 @@ pub(super) struct Claim {
     info: ConnectionInfo,
     tgid: u32,
     facts: Facts,
+    attribution: Arc<dyn Attribution>,
 }
 
 impl Unclaimed {
     pub(super) fn claim(
         &self,
         id: u64,
-        attribution: &dyn Attribution,
+        attribution: &Arc<dyn Attribution>,
         pipeline: &mut Pipeline,
     ) -> Option<Claim> {
         let workload = attribution.workload(self.tgid, self.info.cgroup_id)?;
@@ -151,18 +158,26 @@ impl Unclaimed {
             first_seen_ns: self.first_seen_ns,
             clock: WallClock::default(),
             workload,
+            cgroup_id: info.cgroup_id,
             as_server: None,
             as_client: None,
             origin: None,
         };
         facts.route(pipeline);
         let wanted = facts.as_server.is_some() || facts.as_client.is_some();
-        wanted.then_some(Claim { info: self.info, tgid: self.tgid, facts })
+        let attribution = Arc::clone(attribution);
+        wanted.then_some(Claim { info: self.info, tgid: self.tgid, facts, attribution })
     }
 }
 
 impl Claim {
-    pub(super) fn live(mut self, clock: WallClock, limits: Limits) -> State {
+    pub(super) fn live(
+        mut self,
+        clock: WallClock,
+        limits: Limits,
+        pipeline: &mut Pipeline,
+        book: &mut Book,
+    ) -> State {
         self.facts.clock = clock;
         let max_body_bytes = self.facts.max_body_bytes();
         // Both bodies of an exchange fit, and the budget of all connections bounds the sum.
@@ -171,7 +186,13 @@ impl Claim {
         // Of plaintext the beginning may be missing, so it has to show who asks.
         let role = if self.facts.encrypted { Role::Unknown } else { self.facts.role };
         let stream = Connection::new(role, limits);
-        let Self { info, tgid, facts } = self;
+        let Self { info, tgid, facts, attribution } = self;
+        if facts.encrypted
+            && let TlsCoverage::Opaque(why) = attribution.tls(tgid)
+            && why.is_of_the_program()
+        {
+            pipeline.tls(&facts, TlsNews::BeginsOpaque(why), book);
+        }
         State::Live(Box::new(Live {
             info,
             tgid,
@@ -180,6 +201,7 @@ impl Claim {
             early: Held::default(),
             early_is_due: false,
             decrypted: false,
+            attribution,
             held_bytes: 0,
         }))
     }
@@ -205,8 +227,8 @@ impl Facts {
 }
 
 impl Live {
-    fn route_again(&mut self, attribution: &dyn Attribution, pipeline: &mut Pipeline) {
-        let workload = attribution.workload(self.tgid, self.info.cgroup_id);
+    fn route_again(&mut self, pipeline: &mut Pipeline) {
+        let workload = self.attribution.workload(self.tgid, self.info.cgroup_id);
         if let Some(workload) = workload {
             if workload != self.facts.workload {
                 self.facts.workload = workload;
@@ -271,7 +293,9 @@ impl Live {
             }
             return;
         }
-        self.decrypted |= self.facts.encrypted;
+        if self.facts.encrypted && !std::mem::replace(&mut self.decrypted, true) {
+            pipeline.tls(&self.facts, TlsNews::Read, book);
+        }
         let Self { facts, stream, .. } = self;
         match body {
             RecordBody::Open(_) => {}
@@ -299,6 +323,9 @@ impl Live {
         if std::mem::replace(&mut self.decrypted, true) {
             return;
         }
+        let Facts { established_ns, first_seen_ns, .. } = self.facts;
+        let why = self.attribution.tls(self.tgid).why_opaque(established_ns, first_seen_ns);
+        pipeline.tls(&self.facts, TlsNews::Opaque { why, bytes }, book);
         let reason = UndecodableReason::Tls;
         pipeline.event(&mut self.facts, Event::Opaque { reason }, book);
         if bytes > 0 {

@@ -139,9 +139,9 @@ impl Connections {
                 asked_ns: header.time_ns,
                 tgid: header.tgid,
             };
-            let claimed = unclaimed.claim(header.connection, &*self.attribution, pipeline);
+            let claimed = unclaimed.claim(header.connection, &self.attribution, pipeline);
             if let Some(claim) = claimed {
-                claim.live(self.clock, self.limits.connection)
+                claim.live(self.clock, self.limits.connection, pipeline, book)
             } else if info.undecided == 1 {
                 self.waiting.push(header.connection);
                 let held = Held::default();
@@ -169,7 +169,7 @@ impl Connections {
         entry.seen_ns = header.time_ns;
         if entry.generation != pipeline.generation() || entry.should_ask(header) {
             let (clock, limits) = (self.clock, self.limits.connection);
-            entry.look_again(header, &*self.attribution, (clock, limits), pipeline, book);
+            entry.look_again(header, &self.attribution, (clock, limits), pipeline, book);
         }
         let (before, waited) = (entry.held_bytes(), entry.waits());
         // The plaintext's end is not the connection's.

@@ -1,4 +1,5 @@
 use proptest::prelude::*;
+use weir_link::TlsOpaque;
 
 use super::{
     entry::Live,
@@ -94,6 +95,12 @@ fn an_encrypted_connection_without_plaintext_is_opaque_at_its_end() {
     table.record(&record(1, 4, 8, &1000_u64.to_ne_bytes()), &mut pipeline, &mut book);
     assert_eq!(book.node.decoded.opaque_connections, [("tls", 1)].into());
     assert_eq!(book.node.decoded.undecodable_bytes, [("tls", 1000)].into());
+    let (_, capture) = &book.captures[0];
+    for tls in [&book.node.decoded.tls, &capture.decoded.tls] {
+        assert_eq!(tls.opaque_connections, [("unknown", 1)].into());
+        assert_eq!(tls.opaque_bytes, [("unknown", 1000)].into());
+    }
+    assert_eq!(capture.tls_containers.opaque(), [(TlsOpaque::Unknown, 1)].into());
     assert!(table.table.is_empty());
 }
 
@@ -115,6 +122,8 @@ fn an_encrypted_connection_gives_the_pairs_of_its_plaintext() {
     let counts = &book.node.decoded;
     assert_eq!((counts.pairs, counts.half_pairs_total(), counts.lost_exchanges_total()), (1, 0, 0));
     assert!(counts.opaque_connections.is_empty() && counts.undecodable_bytes.is_empty());
+    assert_eq!((counts.tls.read_connections, counts.tls.opaque_connections.len()), (1, 0));
+    assert_eq!(book.captures[0].1.tls_containers.covered(), 1);
     assert!(table.table.is_empty());
 }
 

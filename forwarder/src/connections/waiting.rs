@@ -29,9 +29,10 @@ impl Connections {
                 State::Waiting(waiting) => {
                     let Waiting { unclaimed, held, .. } = &mut **waiting;
                     let opened_ns = unclaimed.first_seen_ns;
-                    let claim = unclaimed.claim(id, &*self.attribution, pipeline);
+                    let claim = unclaimed.claim(id, &self.attribution, pipeline);
                     if let Some(claim) = claim {
-                        let mut state = claim.live(self.clock, self.limits.connection);
+                        let (clock, limits) = (self.clock, self.limits.connection);
+                        let mut state = claim.live(clock, limits, pipeline, book);
                         if let State::Live(live) = &mut state {
                             held.release(|header, body| live.feed(header, body, pipeline, book));
                         }

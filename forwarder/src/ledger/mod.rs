@@ -2,6 +2,7 @@
 //! is in exactly one count at any time (DESIGN, decision 8).
 
 mod snapshot;
+mod tls;
 
 #[cfg(test)]
 mod tests;
@@ -12,8 +13,10 @@ use serde::Serialize;
 use weir_abi::{Loss, LossCounter};
 use weir_dissect::{Event, hole_name};
 
-pub use self::snapshot::{
-    CaptureSnapshot, ExporterSnapshot, Imbalance, KernelLoss, LedgerSnapshot,
+pub(crate) use self::tls::TlsNews;
+pub use self::{
+    snapshot::{CaptureSnapshot, ExporterSnapshot, Imbalance, KernelLoss, LedgerSnapshot},
+    tls::{Containers, TlsCounts},
 };
 
 /// Gives the kernel side's losses, in the order of [`weir_abi::Loss::ALL`].
@@ -36,6 +39,8 @@ pub struct DecodeCounts {
     pub undecodable_bytes: BTreeMap<&'static str, u64>,
     /// Connections that left HTTP/1 by agreement.
     pub upgraded_connections: u64,
+    /// Encrypted connections.
+    pub tls: TlsCounts,
 }
 
 impl DecodeCounts {
@@ -87,6 +92,8 @@ pub struct CaptureCounts {
     pub over_budget: u64,
     /// Share of the sessions that the budget lets through now, in thousandths.
     pub budget_share_permille: u32,
+    /// Its containers that have encrypted connections.
+    pub tls_containers: Containers,
     /// True when the capture's `duration` is over, or its budget of records is used up.
     pub complete: bool,
 }

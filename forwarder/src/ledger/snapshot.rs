@@ -157,6 +157,19 @@ impl fmt::Display for LedgerSnapshot {
                 write!(f, ", {count} {what}")?;
             }
         }
+        let tls = &node.decoded.tls;
+        if tls.read_connections > 0 {
+            write!(f, ", {} TLS connections read", tls.read_connections)?;
+        }
+        if !tls.opaque_connections.is_empty() {
+            let reasons =
+                tls.opaque_connections.iter().map(|(why, count)| format!("{why} {count}"));
+            let (reasons, total) = (
+                reasons.collect::<Vec<_>>().join(", "),
+                tls.opaque_connections.values().sum::<u64>(),
+            );
+            write!(f, ", {total} TLS connections not readable ({reasons})")?;
+        }
         write!(f, "; {} connections", node.connections.active)?;
         match node.connections.ignored {
             0 => Ok(()),

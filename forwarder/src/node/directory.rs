@@ -94,6 +94,16 @@ impl Directory {
         wanted.map(|(uid, _)| uid.clone()).collect()
     }
 
+    /// Those of `pods` whose encrypted connections nobody wants read.
+    pub(super) fn undisclosed(&self, pods: &BTreeSet<String>) -> BTreeSet<String> {
+        let inner = self.read();
+        let decrypts = |uid: &&String| {
+            let workload = inner.pods.get(*uid).and_then(|entry| entry.workload.as_ref());
+            workload.is_some_and(|workload| inner.live.any_decrypts(&workload.captures))
+        };
+        pods.iter().filter(|uid| !decrypts(uid)).cloned().collect()
+    }
+
     /// Uids of the pods that other captures would want.
     pub(super) fn targets_of(&self, live: &LiveCaptures) -> BTreeSet<String> {
         let inner = self.read();

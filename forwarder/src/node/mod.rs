@@ -23,7 +23,7 @@ use tokio::{
     time::{MissedTickBehavior, interval, timeout},
 };
 use tokio_util::task::AbortOnDropHandle;
-use weir_link::Kernel;
+use weir_link::{Kernel, Targets};
 use weir_plan::{Plan, PlanDocument};
 
 pub use self::pod::{Owner, Pod};
@@ -100,6 +100,8 @@ pub struct Node {
     agent: Option<Agent>,
     /// What the agent was told last, and the number of that.
     targets: BTreeSet<String>,
+    /// Those of them whose encrypted connections nobody wants read.
+    undisclosed: BTreeSet<String>,
     revision: u64,
     /// The pods on disk are not those that are here.
     pods_changed: bool,
@@ -140,6 +142,7 @@ impl Node {
             completion: Completion::default(),
             agent: None,
             targets: BTreeSet::new(),
+            undisclosed: BTreeSet::new(),
             revision: 0,
             pods_changed: false,
         })
@@ -252,7 +255,8 @@ impl Node {
 
     fn retarget(&mut self) {
         let targets = self.directory.targets();
-        if targets != self.targets {
+        let same = self.directory.undisclosed(&targets) == self.undisclosed;
+        if !same || targets != self.targets {
             self.capture(targets);
         }
         self.note_force();
@@ -260,9 +264,15 @@ impl Node {
 
     fn capture(&mut self, targets: BTreeSet<String>) {
         self.revision += 1;
+        self.undisclosed = self.directory.undisclosed(&targets);
         self.targets = targets;
+        let targets = Targets {
+            revision: self.revision,
+            pods: self.targets.clone(),
+            undisclosed: self.undisclosed.clone(),
+        };
         if let Some(agent) = &self.agent
-            && let Err(error) = agent.session.capture(self.revision, self.targets.clone())
+            && let Err(error) = agent.session.capture(targets)
         {
             tracing::warn!("the agent could not be told what to capture: {error}");
         }

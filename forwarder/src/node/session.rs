@@ -9,6 +9,7 @@ use std::{
 use tokio::sync::Notify;
 use weir_link::{
     Connection, FromAgent, FromForwarder, Hello, Kernel, LinkError, ProcessNews, Targets,
+    TlsCoverage,
 };
 
 use super::directory::Directory;
@@ -30,13 +31,20 @@ pub(super) struct Session {
 
 #[derive(Debug, Default)]
 struct Heard {
-    /// Uid of the pod by process.
-    processes: HashMap<u32, Arc<str>>,
+    processes: HashMap<u32, Process>,
     /// Processes that ended, the oldest first.
     ended: VecDeque<u32>,
     kernel: Kernel,
     /// The link is of no use any more.
     broken: Option<String>,
+}
+
+/// What was said of a process.
+#[derive(Debug)]
+struct Process {
+    /// Uid of its pod.
+    pod: Arc<str>,
+    tls: TlsCoverage,
 }
 
 impl Session {
@@ -83,9 +91,9 @@ impl Session {
     /// # Errors
     ///
     /// The link is of no use any more, and closed.
-    pub(super) fn capture(&self, revision: u64, pods: BTreeSet<String>) -> Result<(), LinkError> {
-        self.heard().forget_others(&pods);
-        let sent = self.connection.send(&FromForwarder::Targets(Targets { revision, pods }), &[]);
+    pub(super) fn capture(&self, targets: Targets) -> Result<(), LinkError> {
+        self.heard().forget_others(&targets.pods);
+        let sent = self.connection.send(&FromForwarder::Targets(targets), &[]);
         if sent.is_err() {
             self.connection.close();
         }
@@ -101,7 +109,7 @@ impl AsFd for Session {
 
 impl Attribution for Session {
     fn workload(&self, tgid: u32, _cgroup_id: u64) -> Option<Arc<Workload>> {
-        let known = || self.heard().processes.get(&tgid).cloned();
+        let known = || self.heard().processes.get(&tgid).map(|process| Arc::clone(&process.pod));
         let uid = known().or_else(|| {
             if self.drain(&mut self.heard()) {
                 self.taken.notify_one();
@@ -109,6 +117,12 @@ impl Attribution for Session {
             known()
         })?;
         self.directory.workload(&uid)
+    }
+
+    fn tls(&self, tgid: u32) -> TlsCoverage {
+        // What was said last may wait still; a broken link ends the session elsewhere.
+        self.pump().ok();
+        self.heard().processes.get(&tgid).map_or(TlsCoverage::Unknown, |process| process.tls)
     }
 }
 
@@ -126,8 +140,17 @@ impl Heard {
     fn note(&mut self, news: ProcessNews) {
         match news {
             ProcessNews::Captured { pid, container } => {
+                let before = self.processes.get(&pid).map_or(TlsCoverage::Unknown, |p| p.tls);
+                // A number that is used again is another process.
+                let again = self.ended.contains(&pid);
                 self.ended.retain(|ended| *ended != pid);
-                self.processes.insert(pid, container.pod_uid.into());
+                let tls = if again { TlsCoverage::Unknown } else { before };
+                self.processes.insert(pid, Process { pod: container.pod_uid.into(), tls });
+            }
+            ProcessNews::Tls { pid, coverage } => {
+                if let Some(process) = self.processes.get_mut(&pid) {
+                    process.tls = coverage;
+                }
             }
             ProcessNews::Ended { pid } => self.end(pid),
         }
@@ -147,7 +170,7 @@ impl Heard {
 
     /// Of processes whose pods are not captured any more no end is told.
     fn forget_others(&mut self, pods: &BTreeSet<String>) {
-        let others = self.processes.iter().filter(|(_, uid)| !pods.contains(&***uid));
+        let others = self.processes.iter().filter(|(_, process)| !pods.contains(&*process.pod));
         let others: Vec<_> = others.map(|(pid, _)| *pid).collect();
         for pid in others {
             self.end(pid);

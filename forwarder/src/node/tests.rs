@@ -50,7 +50,7 @@ impl Agent {
     async fn follow(&mut self, uids: &[&str]) {
         loop {
             let packet = until(|| self.connection.receive::<FromForwarder>().unwrap()).await;
-            let FromForwarder::Targets(Targets { revision, pods }) = packet.message;
+            let FromForwarder::Targets(Targets { revision, pods, undisclosed: _ }) = packet.message;
             self.kernel.revision = revision;
             self.kernel.attached = !pods.is_empty();
             self.connection.send(&FromAgent::Kernel(self.kernel.clone()), &[]).unwrap();

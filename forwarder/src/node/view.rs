@@ -10,7 +10,7 @@ use weir_abi::{Loss, LossCounter};
 use weir_link::{Hello, Kernel};
 use weir_plan::{
     CapturePlan, NodeStatus, ObjectKey, PlanDocument,
-    status::{NodeCapture, NodeExporter, NodeQueue, NodeRecords},
+    status::{NodeCapture, NodeExporter, NodeQueue, NodeRecords, TlsCounts},
 };
 
 use super::directory::Directory;
@@ -220,6 +220,7 @@ impl Pages for View {
                     uid: capture.uid.clone(),
                     matched_pods: matched.get(key).copied().unwrap_or(0),
                     records: difference(&counted.map(records).unwrap_or_default(), &before),
+                    tls: counted.map(tls).unwrap_or_default(),
                     last_record_time: grew.get(key).and_then(|(_, time)| *time),
                     ..NodeCapture::default()
                 }
@@ -293,6 +294,14 @@ fn difference(all: &NodeRecords, before: &NodeRecords) -> NodeRecords {
         queued: all.queued.saturating_sub(before.queued),
         dropped: all.dropped.saturating_sub(before.dropped),
     }
+}
+
+/// Containers with encrypted connections, by whether they are read.
+fn tls(capture: &CaptureSnapshot) -> TlsCounts {
+    let containers = &capture.counts.tls_containers;
+    let opaque = containers.opaque().into_iter();
+    let opaque = opaque.map(|(why, count)| (why.reason().to_owned(), count)).collect();
+    TlsCounts { covered: containers.covered(), opaque }
 }
 
 fn delivery(exporter: &ExporterSnapshot) -> NodeExporter {

@@ -21,6 +21,8 @@ pub(crate) struct Facts {
     pub(crate) first_seen_ns: u64,
     pub(crate) clock: WallClock,
     pub(crate) workload: Arc<Workload>,
+    /// Control group of the process that used it first.
+    pub(crate) cgroup_id: u64,
     /// The wire is TLS; what is recorded of it was read in the clear at a library.
     pub(crate) encrypted: bool,
     /// Captures that want it if the workload is the server, or the client.

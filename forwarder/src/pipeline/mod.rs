@@ -26,7 +26,7 @@ pub(crate) use self::{
 use crate::{
     attribution::Workload,
     export::is_marked,
-    ledger::{CaptureCounts, NodeCounts},
+    ledger::{CaptureCounts, NodeCounts, TlsNews},
     queue::ShedReason,
 };
 
@@ -154,6 +154,20 @@ impl Pipeline {
         }
         if let Event::Exchange(exchange) = event {
             self.exchange(facts, *exchange, book);
+        }
+    }
+
+    /// Takes news of the encrypted connection with these facts.
+    pub(crate) fn tls(&mut self, facts: &Facts, news: TlsNews, book: &mut Book) {
+        book.node.decoded.tls.note(news);
+        for set in facts.captures(facts.role()) {
+            for page in self.router.pages(&set.captures) {
+                if let Some((_, counts)) = book.captures.get_mut(page) {
+                    counts.decoded.tls.note(news);
+                    let service = &facts.workload.service;
+                    counts.tls_containers.note(service, facts.cgroup_id, news);
+                }
+            }
         }
     }
 

@@ -1,4 +1,4 @@
-use weir_plan::Plan;
+use weir_plan::{Plan, TlsMode};
 
 use super::*;
 use crate::{
@@ -42,6 +42,21 @@ fn pods_of_the_captures_namespace_are_targets_except_our_own() {
     assert_eq!((&*workload.pod_name, &*workload.namespace), ("shop-0", "default"));
     assert_eq!(workload.captures, [key("all")]);
     assert!(directory.workload("else").is_none() && directory.workload("weir").is_none());
+}
+
+#[test]
+fn pods_that_no_capture_decrypts_are_named() {
+    let directory = directory();
+    directory.take(PodNews::All(vec![pod("shop", "default")]));
+    assert_eq!(directory.undisclosed(&directory.targets()), uids(&[]));
+    let mut ignoring = capture("all", &[]);
+    ignoring.tls = TlsMode::Ignore;
+    let plan = |captures| Plan { captures, ..Plan::default() };
+    directory.follow(Completion::default().live(&plan(vec![ignoring.clone()])));
+    assert_eq!(directory.undisclosed(&directory.targets()), uids(&["shop"]));
+    // One that wants it is enough.
+    directory.follow(Completion::default().live(&plan(vec![ignoring, capture("two", &[])])));
+    assert_eq!(directory.undisclosed(&directory.targets()), uids(&[]));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-use weir_link::{Container, Listener, packets_of_news};
+use weir_link::{Container, Listener, TlsOpaque, packets_of_news};
 use weir_plan::Plan;
 
 use super::*;
@@ -62,12 +62,26 @@ fn an_ended_process_is_remembered_until_its_number_is_used_again() {
 }
 
 #[test]
+fn what_is_said_of_encryption_is_of_that_process_alone() {
+    let (session, agent, _folder) = session();
+    let coverage = TlsCoverage::Opaque(TlsOpaque::Java);
+    tell(&agent, vec![captured(7, "a"), ProcessNews::Tls { pid: 7, coverage }]);
+    assert_eq!(session.tls(7), coverage);
+    // It is selected again, ends, and another one gets its number.
+    tell(&agent, vec![captured(7, "a"), ProcessNews::Ended { pid: 7 }]);
+    assert_eq!(session.tls(7), coverage);
+    tell(&agent, vec![captured(7, "b"), ProcessNews::Tls { pid: 8, coverage }]);
+    assert_eq!((session.tls(7), session.tls(8)), (TlsCoverage::Unknown, TlsCoverage::Unknown));
+}
+
+#[test]
 fn what_is_remembered_has_a_limit() {
     let (session, agent, _folder) = session();
     tell(&agent, vec![captured(1, "a")]);
     session.pump().unwrap();
     // Of a pod that is not captured any more no end is told.
-    session.capture(1, ["b".to_owned()].into()).unwrap();
+    let pods = ["b".to_owned()].into();
+    session.capture(Targets { revision: 1, pods, ..Targets::default() }).unwrap();
     assert_eq!(name(&session, 1).as_deref(), Some("a-0"));
     let last = u32::try_from(REMEMBERED).unwrap() + 2;
     for pid in 2..=last {
@@ -86,7 +100,7 @@ fn a_link_that_ended_says_so_each_time() {
     drop(agent);
     assert_eq!(name(&session, 7).as_deref(), Some("a-0"), "what was said before counts");
     assert!(session.pump().is_err() && session.pump().is_err());
-    assert!(session.capture(1, BTreeSet::new()).is_err());
+    assert!(session.capture(Targets::default()).is_err());
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
+use weir_link::TlsOpaque;
+
 use super::*;
 use crate::{
-    ledger::CaptureCounts,
+    ledger::{CaptureCounts, TlsNews},
     queue::Counts,
     testing::{key, plan},
 };
@@ -43,6 +45,8 @@ fn a_capture_is_told_with_sums_that_balance() {
     view.plan(&Arc::new(PlanDocument::new(plan(Vec::new()))), LedgerSnapshot::default);
     let mut counts = CaptureCounts { sampled: 3, over_budget: 2, ..CaptureCounts::default() };
     counts.decoded.pairs = 15;
+    counts.tls_containers.note("shop", 1, TlsNews::Read);
+    counts.tls_containers.note("shop", 2, TlsNews::BeginsOpaque(TlsOpaque::Java));
     counts.decoded.responses_only = 1;
     counts.decoded.lost_exchanges.insert("ring_full", 4);
     let mut at = Counts { seen: 10, filtered: 1, exported: 4, ..Counts::default() };
@@ -68,6 +72,7 @@ fn a_capture_is_told_with_sums_that_balance() {
     assert_eq!(seen + recovered, exported + filtered + sampled + shed + undecodable + queued);
     assert_eq!((exported, filtered, sampled, shed, undecodable, queued), (4, 1, 3, 4, 5, 3));
     assert_eq!(dropped, 9);
+    assert_eq!((told.tls.covered, told.tls.opaque.get("Java")), (1, Some(&1)));
     let first = told.last_record_time;
     assert!(first.is_some());
     assert_eq!(view.status(&ledger).captures[0].last_record_time, first, "nothing new came");
