@@ -70,6 +70,36 @@ mod imp {
         unsafe { core::ptr::read_volatile(&raw const (*registers).r11_to_ax[4]) }
     }
 
+    /// The goroutine in Go code, also during its system calls.
+    ///
+    /// # Safety
+    /// As [`number`].
+    #[inline(always)]
+    pub unsafe fn goroutine(registers: *const Registers) -> u64 {
+        // SAFETY: by the caller.
+        unsafe { core::ptr::read_volatile(&raw const (*registers).r15_to_bx[1]) }
+    }
+
+    /// First argument or result of a Go function.
+    ///
+    /// # Safety
+    /// As [`number`].
+    #[inline(always)]
+    pub unsafe fn go_first(registers: *const Registers) -> u64 {
+        // SAFETY: by the caller.
+        unsafe { core::ptr::read_volatile(&raw const (*registers).r11_to_ax[4]) }
+    }
+
+    /// Second argument of a Go function.
+    ///
+    /// # Safety
+    /// As [`number`].
+    #[inline(always)]
+    pub unsafe fn go_second(registers: *const Registers) -> u64 {
+        // SAFETY: by the caller.
+        unsafe { core::ptr::read_volatile(&raw const (*registers).r15_to_bx[5]) }
+    }
+
     pub const READ: u64 = 0;
     pub const WRITE: u64 = 1;
     pub const READV: u64 = 19;
@@ -151,6 +181,36 @@ mod imp {
     pub unsafe fn result(registers: *const Registers) -> u64 {
         // SAFETY: by the caller.
         unsafe { core::ptr::read_volatile(&raw const (*registers).x[0]) }
+    }
+
+    /// The goroutine in Go code, also during its system calls.
+    ///
+    /// # Safety
+    /// As [`number`].
+    #[inline(always)]
+    pub unsafe fn goroutine(registers: *const Registers) -> u64 {
+        // SAFETY: by the caller.
+        unsafe { core::ptr::read_volatile(&raw const (*registers).x[28]) }
+    }
+
+    /// First argument or result of a Go function.
+    ///
+    /// # Safety
+    /// As [`number`].
+    #[inline(always)]
+    pub unsafe fn go_first(registers: *const Registers) -> u64 {
+        // SAFETY: by the caller.
+        unsafe { core::ptr::read_volatile(&raw const (*registers).x[0]) }
+    }
+
+    /// Second argument of a Go function.
+    ///
+    /// # Safety
+    /// As [`number`].
+    #[inline(always)]
+    pub unsafe fn go_second(registers: *const Registers) -> u64 {
+        // SAFETY: by the caller.
+        unsafe { core::ptr::read_volatile(&raw const (*registers).x[1]) }
     }
 
     pub const READ: u64 = 63;

@@ -126,16 +126,42 @@ pub fn tls_handshake(ctx: ProbeContext) -> u32 {
 /// Where the result of any of them is known, inside of it.
 #[uprobe]
 pub fn tls_result(ctx: ProbeContext) -> u32 {
-    // SAFETY: the program's context.
-    tls::returns(unsafe { arch::result(ctx.as_ptr().cast()) });
+    tls::returns(ctx.as_ptr().cast());
+    0
+}
+
+/// Where `(*tls.Conn).Read(buffer)` of Go has its arguments.
+#[uprobe]
+pub fn go_tls_read(ctx: ProbeContext) -> u32 {
+    tls::go_begins(ctx.as_ptr().cast(), tls::READ);
+    0
+}
+
+/// Where `(*tls.Conn).Write(buffer)` of Go has its arguments.
+#[uprobe]
+pub fn go_tls_write(ctx: ProbeContext) -> u32 {
+    tls::go_begins(ctx.as_ptr().cast(), tls::WRITE);
+    0
+}
+
+/// Where `(*tls.Conn).handshakeContext` of Go has its arguments.
+#[uprobe]
+pub fn go_tls_handshake(ctx: ProbeContext) -> u32 {
+    tls::go_begins(ctx.as_ptr().cast(), tls::HANDSHAKE);
+    0
+}
+
+/// Where any of them returns.
+#[uprobe]
+pub fn go_tls_result(ctx: ProbeContext) -> u32 {
+    tls::go_returns(ctx.as_ptr().cast());
     0
 }
 
 /// Where the caller goes on.
 #[uretprobe]
 pub fn tls_return(ctx: RetProbeContext) -> u32 {
-    // SAFETY: the program's context.
-    tls::returns(unsafe { arch::result(ctx.as_ptr().cast()) });
+    tls::returns(ctx.as_ptr().cast());
     0
 }
 

@@ -132,7 +132,7 @@ pub fn in_syscall(sock: *const Sock, result: i32, flags: i32, direction: Directi
     let call = Call { sock, sequences, tgid, direction, length: result as u32, buffer };
     record(state, &call);
     if state.content == ENCRYPTED {
-        tls::moved(state, tgid, buffer);
+        tls::moved(state, registers, tgid, buffer);
     }
 }
 
@@ -198,7 +198,7 @@ pub fn after_syscall(registers: *const Registers, result: i64) {
     let call = Call { sock, sequences, tgid, direction, length: result as u32, buffer };
     record(state, &call);
     if state.content == ENCRYPTED {
-        tls::moved(state, tgid, buffer);
+        tls::moved(state, registers, tgid, buffer);
     }
     if sequences.closed {
         ByAddress::forget(sock as *const Sock);

@@ -6,6 +6,10 @@
 //! session, since not every call needs the socket. Where no socket moved, it is not known, and
 //! the plaintext is counted as such.
 //!
+//! A Go function goes on where its goroutine does, which may be another thread: there the
+//! goroutine takes the thread's place. It is in a register that Go reserves for it, also during
+//! system calls.
+//!
 //! Uprobes run with preemption on, so nothing per processor may be used here.
 
 use aya_ebpf::{
@@ -32,13 +36,28 @@ pub const EX: u32 = 2;
 /// plaintext without the socket.
 pub const HANDSHAKE: u32 = 4;
 
-/// A library's call under way, or the last one, of a thread.
+/// Who calls a library: a thread, or a goroutine of a process.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Caller {
+    /// Thread's id with its process's, or `struct g`'s address.
+    id: u64,
+    /// Of a goroutine, else 0.
+    tgid: u64,
+}
+
+/// No call moves more: libraries count in `int`, and Go programs have no such buffers.
+const MAX_CALL_BYTES: i64 = i32::MAX as i64;
+
+/// A library's call under way, or the last one, of a caller.
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct Call {
     /// `SSL *` or the like.
     session: u64,
     buffer: u64,
+    /// End of the goroutine's stack if `buffer` is on it: Go moves stacks.
+    stack: u64,
     /// Where a function with [`EX`] leaves the number of bytes.
     moved: u64,
     /// 0: not known.
@@ -57,9 +76,8 @@ struct Session {
     tgid: u64,
 }
 
-/// By thread.
 #[map]
-static TLS_CALLS: LruHashMap<u64, Call> = LruHashMap::with_max_entries(4096, 0);
+static TLS_CALLS: LruHashMap<Caller, Call> = LruHashMap::with_max_entries(4096, 0);
 
 /// Connection of a library's session.
 #[map]
@@ -82,17 +100,52 @@ static NO_STREAM: Array<State> = Array::with_max_entries(1, 0);
 /// number of bytes.
 #[inline(always)]
 pub fn begins(registers: *const Registers, kind: u32) {
-    let thread = bpf_get_current_pid_tgid();
-    let tgid = (thread >> 32) as u32;
+    // SAFETY: the program's own context.
+    let ((session, buffer, _), fourth) =
+        unsafe { (arch::arguments(registers), arch::fourth(registers)) };
+    enter(Caller::thread(), session, buffer, fourth, 0, kind);
+}
+
+/// A method of Go's `tls.Conn` begins: `(session, buffer)`.
+#[inline(always)]
+pub fn go_begins(registers: *const Registers, kind: u32) {
+    // SAFETY: the program's own context.
+    let (goroutine, session, buffer) = unsafe {
+        (arch::goroutine(registers), arch::go_first(registers), arch::go_second(registers))
+    };
+    let [low, high] = stack_of(goroutine);
+    let stack = if buffer >= low && buffer < high { high } else { 0 };
+    enter(Caller::goroutine(goroutine), session, buffer, 0, stack, kind);
+}
+
+/// The bounds of a goroutine's stack: `g.stack` is its first field.
+#[inline(always)]
+fn stack_of(goroutine: u64) -> [u64; 2] {
+    // SAFETY: plain numbers.
+    unsafe { read_user(goroutine) }
+}
+
+impl Caller {
+    #[inline(always)]
+    fn thread() -> Self {
+        Self { id: bpf_get_current_pid_tgid(), tgid: 0 }
+    }
+
+    #[inline(always)]
+    fn goroutine(goroutine: u64) -> Self {
+        Self { id: goroutine, tgid: bpf_get_current_pid_tgid() >> 32 }
+    }
+}
+
+#[inline(always)]
+fn enter(caller: Caller, session: u64, buffer: u64, fourth: u64, stack: u64, kind: u32) {
+    let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
     // SAFETY: the target's value is copied at once.
     let wanted = unsafe { TARGETS.get(&tgid) }
         .is_some_and(|target| target.undecided == 1 || target.tls != weir_abi::tls::IGNORE);
     if !wanted {
         return;
     }
-    // SAFETY: the program's own context.
-    let ((session, buffer, _), fourth) =
-        unsafe { (arch::arguments(registers), arch::fourth(registers)) };
     let known = Session { session, tgid: u64::from(tgid) };
     // SAFETY: copied at once.
     let mut connection = unsafe { TLS_SESSIONS.get(&known) }.copied().unwrap_or(0);
@@ -100,16 +153,16 @@ pub fn begins(registers: *const Registers, kind: u32) {
         // It is over; the session's memory may be another's by now.
         connection = 0;
     }
-    let call = match TLS_CALLS.get_ptr_mut(&thread) {
+    let call = match TLS_CALLS.get_ptr_mut(&caller) {
         Some(call) => call,
         None => {
             let Some(none) = NO_CALL.get(0) else { return };
-            let _ = TLS_CALLS.insert(&thread, none, 0);
-            let Some(call) = TLS_CALLS.get_ptr_mut(&thread) else { return };
+            let _ = TLS_CALLS.insert(&caller, none, 0);
+            let Some(call) = TLS_CALLS.get_ptr_mut(&caller) else { return };
             call
         }
     };
-    // SAFETY: a map value; it is this thread's alone.
+    // SAFETY: a map value; it is this caller's alone.
     unsafe {
         if kind == HANDSHAKE && (*call).depth > 0 && (*call).session == session {
             // Inside a call of the same session, which goes on afterwards.
@@ -118,6 +171,7 @@ pub fn begins(registers: *const Registers, kind: u32) {
         }
         (*call).session = session;
         (*call).buffer = buffer;
+        (*call).stack = stack;
         (*call).moved = fourth;
         (*call).connection = connection;
         (*call).kind = kind;
@@ -126,15 +180,22 @@ pub fn begins(registers: *const Registers, kind: u32) {
 }
 
 /// The socket of `state`, on which TLS is spoken, moved the bytes in `buffer`: it is the socket of
-/// the call that is under way on this thread.
+/// the call that is under way on this thread or goroutine.
 #[inline(always)]
-pub fn moved(state: &State, tgid: u32, buffer: Buffer) {
-    let thread = bpf_get_current_pid_tgid();
-    let Some(call) = TLS_CALLS.get_ptr_mut(&thread) else { return };
-    // SAFETY: as in `begins`.
+pub fn moved(state: &State, registers: *const Registers, tgid: u32, buffer: Buffer) {
+    let call = match under_way(Caller::thread()) {
+        Some(call) => call,
+        None => {
+            // SAFETY: the current task's user registers.
+            let goroutine = unsafe { arch::goroutine(registers) };
+            let Some(call) = under_way(Caller::goroutine(goroutine)) else { return };
+            call
+        }
+    };
+    // SAFETY: as in `enter`.
     let call = unsafe { &mut *call };
     let connection = state.connection;
-    if call.depth == 0 || call.connection == connection || connection == 0 {
+    if call.connection == connection || connection == 0 {
         return;
     }
     // A library may look something up elsewhere meanwhile, but not in TLS.
@@ -161,12 +222,32 @@ pub fn moved(state: &State, tgid: u32, buffer: Buffer) {
     call.connection = connection;
 }
 
+#[inline(always)]
+fn under_way(caller: Caller) -> Option<*mut Call> {
+    let call = TLS_CALLS.get_ptr_mut(&caller)?;
+    // SAFETY: as in `enter`.
+    (unsafe { (*call).depth } > 0).then_some(call)
+}
+
 /// The function that is under way on this thread comes to its end with this result.
 #[inline(always)]
-pub fn returns(result: u64) {
-    let thread = bpf_get_current_pid_tgid();
-    let Some(pointer) = TLS_CALLS.get_ptr_mut(&thread) else { return };
-    // SAFETY: as in `begins`.
+pub fn returns(registers: *const Registers) {
+    // SAFETY: the program's own context.
+    leave(Caller::thread(), unsafe { arch::result(registers) } as i32 as i64);
+}
+
+/// The method that is under way on this goroutine comes to its end.
+#[inline(always)]
+pub fn go_returns(registers: *const Registers) {
+    // SAFETY: the program's own context.
+    let (goroutine, result) = unsafe { (arch::goroutine(registers), arch::go_first(registers)) };
+    leave(Caller::goroutine(goroutine), result as i64);
+}
+
+#[inline(always)]
+fn leave(caller: Caller, result: i64) {
+    let Some(pointer) = TLS_CALLS.get_ptr_mut(&caller) else { return };
+    // SAFETY: as in `enter`.
     let call = unsafe { &mut *pointer };
     if call.depth == 0 {
         return;
@@ -175,17 +256,21 @@ pub fn returns(result: u64) {
     if call.depth > 0 || call.kind == HANDSHAKE {
         return;
     }
-    let result = result as i32;
     let length = if call.kind & EX == 0 {
         result
     } else if result == 1 {
         // SAFETY: a plain number.
-        unsafe { read_user::<u64>(call.moved) as i32 }
+        unsafe { read_user::<u64>(call.moved) as i64 }
     } else {
         0
     };
-    if length <= 0 {
+    if length <= 0 || length > MAX_CALL_BYTES {
         return;
+    }
+    let mut buffer = call.buffer;
+    if call.stack != 0 {
+        let [_, high] = stack_of(caller.id);
+        buffer = high - (call.stack - buffer);
     }
     let connection = call.connection;
     let Some(stream) = TLS_STREAMS.get_ptr_mut(&connection) else {
@@ -196,8 +281,8 @@ pub fn returns(result: u64) {
     // SAFETY: map values; a session is used by one thread at a time.
     unsafe {
         let walk = &raw mut (*pointer).walk;
-        let tgid = (thread >> 32) as u32;
-        segment::plaintext(&mut *stream, tgid, direction, call.buffer, length as u32, walk);
+        let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
+        segment::plaintext(&mut *stream, tgid, direction, buffer, length as u32, walk);
     }
 }
 

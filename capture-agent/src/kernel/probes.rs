@@ -14,8 +14,20 @@ use crate::error::StartError;
 
 const RESULT: &str = "tls_result";
 const RETURN: &str = "tls_return";
-const PROGRAMS: [&str; 7] =
-    ["tls_read", "tls_write", "tls_read_ex", "tls_write_ex", "tls_handshake", RESULT, RETURN];
+const GO_RESULT: &str = "go_tls_result";
+const PROGRAMS: [&str; 11] = [
+    "tls_read",
+    "tls_write",
+    "tls_read_ex",
+    "tls_write_ex",
+    "tls_handshake",
+    RESULT,
+    RETURN,
+    "go_tls_read",
+    "go_tls_write",
+    "go_tls_handshake",
+    GO_RESULT,
+];
 
 /// A probe in one file, for every process that maps it, now or later.
 #[derive(Debug)]
@@ -29,6 +41,9 @@ fn begins(function: Function) -> Option<&'static str> {
         Function::SslReadEx => Some("tls_read_ex"),
         Function::SslWriteEx => Some("tls_write_ex"),
         Function::SslHandshake => Some("tls_handshake"),
+        Function::GoRead => Some("go_tls_read"),
+        Function::GoWrite => Some("go_tls_write"),
+        Function::GoHandshake => Some("go_tls_handshake"),
         Function::SslSetFd | Function::GnutlsTransportSetInt2 => None,
     }
 }
@@ -48,12 +63,15 @@ impl Kernel {
         for probe in &plan.probes {
             let Some(name) = begins(probe.function) else { continue };
             // The result first: a call under way has no arguments then, and is passed over.
-            let result = match probe.result {
-                ResultSite::Branch(offset) => Some((RESULT, offset)),
-                ResultSite::Uretprobe(_) => Some((RETURN, probe.entry)),
-                ResultSite::NotNeeded => None,
+            let results = match &probe.result {
+                ResultSite::Branch(offset) => vec![(RESULT, *offset)],
+                ResultSite::Returns(offsets) => {
+                    offsets.iter().map(|offset| (GO_RESULT, *offset)).collect()
+                }
+                ResultSite::Uretprobe(_) => vec![(RETURN, probe.entry)],
+                ResultSite::NotNeeded => Vec::new(),
             };
-            for (name, offset) in result.into_iter().chain([(name, probe.arguments.offset)]) {
+            for (name, offset) in results.into_iter().chain([(name, probe.arguments.offset)]) {
                 match self.attach_probe(name, path, offset) {
                     Ok(link) => links.push(link),
                     Err(error) => {

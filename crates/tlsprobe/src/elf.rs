@@ -61,6 +61,15 @@ impl<'a> Image<'a> {
         Ok(Self { bytes, segments, sections, section_names })
     }
 
+    /// Address and content of the section with this name, which ends in a zero.
+    pub(crate) fn section(&self, name: &[u8]) -> Option<(u64, &'a [u8])> {
+        let named = self.sections.iter().find(|section| {
+            let at = usize::try_from(section.sh_name(Little)).unwrap_or(usize::MAX);
+            self.section_names.get(at..).is_some_and(|found| found.starts_with(name))
+        })?;
+        Some((named.sh_addr(Little), named.data(Little, self.bytes).ok()?))
+    }
+
     /// What is executable in the file from `address` on.
     pub(crate) fn code(&self, address: u64) -> Option<&'a [u8]> {
         let (offset, rest) = self.executable(address)?;
@@ -166,10 +175,7 @@ impl<'a> Image<'a> {
 
     /// Whether Go's linker made it.
     pub(crate) fn is_go(&self) -> bool {
-        let named = self.sections.iter().any(|section| {
-            let at = usize::try_from(section.sh_name(Little)).unwrap_or(usize::MAX);
-            self.section_names.get(at..).is_some_and(|name| name.starts_with(GO_SECTION))
-        });
+        let named = self.section(GO_SECTION).is_some();
         // Section headers can be stripped, too.
         named
             || self.sections.is_empty()

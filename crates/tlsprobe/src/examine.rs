@@ -6,6 +6,7 @@ use std::ops::Range;
 use memchr::memmem;
 
 use crate::elf::{Image, Symbol};
+use crate::go;
 use crate::graph::Graph;
 use crate::limits::MAX_PROBES;
 use crate::plan::{
@@ -21,14 +22,26 @@ pub fn examine(elf: &[u8]) -> Result<ProbePlan, Opaque> {
     for symbol in image.symbols() {
         seen.note(&image, symbol);
     }
+    if seen.probes.is_empty() && image.is_go() {
+        let functions = go::functions(&image).into_iter();
+        seen.probes
+            .extend(functions.filter_map(|(function, range)| {
+                go::probe(&image, function, Found::GoTable, range)
+            }));
+    }
+    let go = |probe: &Probe| probe.function.is_go();
+    if seen.probes.iter().any(go) && !go::suffice(&seen.probes) {
+        seen.probes.retain(|probe| !go(probe));
+    }
     if seen.probes.is_empty() {
         return Err(seen.opaque(&image));
     }
     let gnutls = seen.probes.iter().all(|probe| probe.function.is_gnutls());
-    let library = match (gnutls, seen.boringssl) {
-        (true, _) => Library::GnuTls,
-        (false, true) => Library::BoringSsl,
-        (false, false) => Library::OpenSsl,
+    let library = match (gnutls, seen.probes.iter().all(go), seen.boringssl) {
+        (true, ..) => Library::GnuTls,
+        (_, true, _) => Library::Go,
+        (.., true) => Library::BoringSsl,
+        _ => Library::OpenSsl,
     };
     Ok(ProbePlan { library, version: version_of(&image, library), probes: seen.probes })
 }
@@ -41,7 +54,7 @@ fn version_of(image: &Image<'_>, library: Library) -> Option<Version> {
     match library {
         Library::GnuTls => newest,
         Library::OpenSsl => newest.or_else(|| image.texts().find_map(version::from_text)),
-        Library::BoringSsl => None,
+        Library::BoringSsl | Library::Go => None,
     }
 }
 
@@ -65,6 +78,14 @@ impl Seen {
             let known = |probe: &Probe| probe.function == function && probe.entry == entry;
             if self.probes.len() < MAX_PROBES && !self.probes.iter().any(known) {
                 self.probes.extend(probe(image, function, symbol.found, range));
+            }
+            return;
+        }
+        if let Some(function) = Function::from_go(symbol.name) {
+            if let Some(range) = symbol.range
+                && self.probes.len() < MAX_PROBES
+            {
+                self.probes.extend(go::probe(image, function, symbol.found, range));
             }
             return;
         }

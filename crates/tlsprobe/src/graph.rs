@@ -88,6 +88,42 @@ impl Graph {
         None
     }
 
+    /// The first emulated instruction behind Go's check of its stack before one of the `wanted`
+    /// registers is written. A call that fails the check begins anew, and gets there once.
+    pub(crate) fn site_behind_check(&self, wanted: u8) -> Option<u64> {
+        let mut address = self.range.start;
+        let mut checked = false;
+        for _ in 0..MAX_ARGUMENT_STEPS {
+            let step = self.steps.get(&address)?;
+            match step.flow {
+                Flow::Branch(target) if !checked => checked = self.begins_anew(target),
+                _ if checked && step.emulated => {
+                    return self.runs_once(address).then_some(address);
+                }
+                _ => {}
+            }
+            let goes_on = matches!(step.flow, Flow::Next | Flow::Branch(_));
+            if !goes_on || step.writes & wanted != 0 || (step.flow != Flow::Next && !checked) {
+                return None;
+            }
+            address = step.next;
+        }
+        None
+    }
+
+    /// Whether execution goes from `address` straight back to the entry.
+    fn begins_anew(&self, mut address: u64) -> bool {
+        for _ in 0..MAX_ARGUMENT_STEPS {
+            let Some(step) = self.steps.get(&address) else { return false };
+            match step.flow {
+                Flow::Next | Flow::Call => address = step.next,
+                Flow::Jump(target) => return target == self.range.start,
+                _ => return false,
+            }
+        }
+        false
+    }
+
     /// Whether nothing jumps back to between the entry and `site`. A jump to the entry itself
     /// is another call to every probe.
     fn runs_once(&self, site: u64) -> bool {

@@ -6,6 +6,7 @@
 mod code;
 mod elf;
 mod examine;
+mod go;
 mod graph;
 mod limits;
 mod plan;

@@ -22,5 +22,9 @@ pub const MAX_STEPS: usize = 8192;
 pub const MAX_ARGUMENT_STEPS: usize = 64;
 /// Sites for the result of one function that are put to the proof.
 pub const MAX_CANDIDATES: usize = 64;
+/// Longest function of a Go program that is decoded.
+pub(crate) const MAX_GO_BYTES: usize = 64 << 10;
+/// Places where one function returns.
+pub(crate) const MAX_RETURNS: usize = 64;
 /// The longest instruction of x86.
 pub(crate) const MAX_INSTRUCTION_BYTES: usize = 15;

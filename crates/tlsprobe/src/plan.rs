@@ -20,6 +20,8 @@ pub enum Library {
     BoringSsl,
     /// GnuTLS.
     GnuTls,
+    /// Go's `crypto/tls`.
+    Go,
 }
 
 /// What is known of a version; the compatibility name of a shared library tells no more than
@@ -55,9 +57,32 @@ pub enum Function {
     GnutlsRecordSend,
     /// `void gnutls_transport_set_int2(gnutls_session_t, int, int)`
     GnutlsTransportSetInt2,
+    /// `func (c *Conn) Read(b []byte) (int, error)` of `crypto/tls`
+    GoRead,
+    /// `func (c *Conn) Write(b []byte) (int, error)` of `crypto/tls`
+    GoWrite,
+    /// `func (c *Conn) clientHandshake(ctx context.Context) error` of `crypto/tls`, and the
+    /// server's
+    GoHandshake,
 }
 
 impl Function {
+    /// Bytes of the longest name that [`Function::from_go`] knows.
+    pub(crate) const MAX_GO_NAME: usize = 34;
+
+    /// The function that a symbol of a Go program names.
+    pub(crate) fn from_go(name: &[u8]) -> Option<Self> {
+        Some(match name {
+            b"crypto/tls.(*Conn).Read" => Self::GoRead,
+            b"crypto/tls.(*Conn).Write" => Self::GoWrite,
+            // These run once in each connection, unlike those that call them.
+            b"crypto/tls.(*Conn).clientHandshake" | b"crypto/tls.(*Conn).serverHandshake" => {
+                Self::GoHandshake
+            }
+            _ => return None,
+        })
+    }
+
     /// The function that a symbol names.
     pub fn from_symbol(name: &[u8]) -> Option<Self> {
         Some(match name {
@@ -85,12 +110,18 @@ impl Function {
             | Self::GnutlsRecordSend
             | Self::GnutlsTransportSetInt2 => 3,
             Self::SslReadEx | Self::SslWriteEx => 4,
+            // In other registers.
+            Self::GoRead | Self::GoWrite | Self::GoHandshake => 0,
         }
     }
 
     /// Whether a probe needs what it returns.
     pub fn result_matters(self) -> bool {
         !matches!(self, Self::SslSetFd | Self::GnutlsTransportSetInt2)
+    }
+
+    pub(crate) fn is_go(self) -> bool {
+        matches!(self, Self::GoRead | Self::GoWrite | Self::GoHandshake)
     }
 
     pub(crate) fn is_gnutls(self) -> bool {
@@ -102,7 +133,7 @@ impl Function {
 }
 
 /// One function to probe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Probe {
     /// Which function.
     pub function: Function,
@@ -123,6 +154,8 @@ pub enum Found {
     DynamicSymbol,
     /// What stripping removes.
     SymbolTable,
+    /// The table that Go programs keep for themselves.
+    GoTable,
 }
 
 /// An instruction that runs once in each call, with all argument registers as the caller set
@@ -145,13 +178,15 @@ pub enum Cost {
 }
 
 /// Where the result of a call is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ResultSite {
     /// Nobody needs it.
     NotNeeded,
     /// At the branch with this file offset, which the kernel emulates: each call that returns
     /// passes it exactly once, and `rax` is the result from there on.
     Branch(u64),
+    /// At each of these instructions, which return: a uretprobe would break Go's stacks.
+    Returns(Vec<u64>),
     /// Only where the caller goes on.
     Uretprobe(WhyUretprobe),
 }
@@ -184,7 +219,7 @@ pub enum Opaque {
     UnsupportedMachine,
     /// The functions are in another file that this one loads.
     ImportsOnly,
-    /// Go's own TLS; not yet.
+    /// Go's own TLS, in a program that is not as expected.
     Go,
     /// Java's own TLS.
     Java,
