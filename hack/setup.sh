@@ -122,7 +122,9 @@ servers_and_load() {
     need nginx nginx-light
     need wrk wrk
     need curl curl
+    need wget wget
     need openssl openssl
+    packages libssl-dev
     need cc build-essential
     need python3 python3
     python3 -c 'import ensurepip, venv' 2>/dev/null || need python3-venv python3-venv

@@ -1,7 +1,8 @@
-// A Go server of the component tests: `server ADDRESS`.
+// A Go server of the component tests: `server ADDRESS [CERTIFICATE KEY]`.
 package main
 
 import (
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log"
@@ -34,5 +35,11 @@ func handle(response http.ResponseWriter, request *http.Request) {
 }
 
 func main() {
-	log.Fatal(http.ListenAndServe(os.Args[1], http.HandlerFunc(handle)))
+	server := http.Server{Addr: os.Args[1], Handler: http.HandlerFunc(handle)}
+	if len(os.Args) > 3 {
+		// HTTP/1 alone, whatever the client offers.
+		server.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){}
+		log.Fatal(server.ListenAndServeTLS(os.Args[2], os.Args[3]))
+	}
+	log.Fatal(server.ListenAndServe())
 }

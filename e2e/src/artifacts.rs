@@ -69,9 +69,34 @@ pub fn syscalls() -> Result<PathBuf> {
 ///
 /// When the compiler fails.
 pub fn go_server() -> Result<PathBuf> {
-    build("go-server", "server.go", |source, binary| {
+    go("server", &[])
+}
+
+/// A Go program, `programs/<name>.go`, built with these flags.
+///
+/// # Errors
+///
+/// When the compiler fails.
+pub fn go(name: &str, flags: &[&str]) -> Result<PathBuf> {
+    let binary = ["go-", name, &flags.concat().replace(['=', ' '], "")].concat();
+    build(&binary, &format!("{name}.go"), |source, binary| {
         let mut command = Command::new("go");
-        command.args(["build", "-o"]).arg(binary).arg(source);
+        command.arg("build").args(flags).arg("-o").arg(binary).arg(source);
+        command
+    })
+}
+
+/// A C program, `programs/<name>.c`, with OpenSSL inside of it.
+///
+/// # Errors
+///
+/// When the compiler fails.
+pub fn with_openssl_inside(name: &str) -> Result<PathBuf> {
+    build(&format!("{name}-static"), &format!("{name}.c"), |source, binary| {
+        let mut command = Command::new("cc");
+        command.args(["-O1", "-Wall", "-Wextra", "-Werror", "-o"]).arg(binary).arg(source);
+        command.args(["-Wl,-Bstatic", "-lssl", "-lcrypto", "-Wl,-Bdynamic"]);
+        command.args(["-lpthread", "-ldl"]);
         command
     })
 }

@@ -231,6 +231,33 @@ pub fn go(folder: &Path) -> Result<Server> {
     Server::start("go", folder, loopback(port), command)
 }
 
+/// Starts a server with OpenSSL inside of its program, which serves one connection at a time.
+///
+/// # Errors
+///
+/// When it does not build or start.
+pub fn static_tls(folder: &Path) -> Result<Server> {
+    certificate(folder)?;
+    let port = free_port()?;
+    let mut command = command(artifacts::with_openssl_inside("tlsecho")?);
+    command.arg(port.to_string()).arg(folder.join("cert.pem")).arg(folder.join("key.pem"));
+    Server::start("tlsecho", folder, loopback(port), command)
+}
+
+/// Starts Go's `net/http` with TLS, built with these flags.
+///
+/// # Errors
+///
+/// When it does not build or start.
+pub fn go_tls(folder: &Path, flags: &[&str]) -> Result<Server> {
+    certificate(folder)?;
+    let port = free_port()?;
+    let mut command = command(artifacts::go("server", flags)?);
+    command.arg(format!("127.0.0.1:{port}"));
+    command.arg(folder.join("cert.pem")).arg(folder.join("key.pem"));
+    Server::start("go", folder, loopback(port), command)
+}
+
 /// The address family of a [`syscalls`] server; its word on the command line.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Family {

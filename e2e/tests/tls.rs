@@ -2,9 +2,18 @@
 //! cannot be read is counted.
 #![cfg(test)]
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    collections::BTreeSet,
+    ffi::OsStr,
+    fs,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::SocketAddr,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use weir_e2e::{
+    artifacts,
     capture::{Collect, HOOKS, Run, Setup, Transport},
     process::run,
     servers::{self, Server},
@@ -30,6 +39,27 @@ fn capture(
     (ledger, pairs)
 }
 
+/// Captures the programs named `exe` while `traffic` runs.
+fn capture_clients(
+    folder: &Path,
+    exe: String,
+    traffic: impl FnOnce(),
+) -> (weir_e2e::ledger::Ledger, Vec<Pair>) {
+    let collect = Collect::start(folder).unwrap();
+    let endpoint = collect.endpoint(Transport::Grpc);
+    let setup = Setup {
+        labels: vec![("weir.dev/exe", exe)],
+        direction: "Outbound",
+        ..Setup::port(0, vec![endpoint])
+    };
+    let run = Run::start(folder, &setup).unwrap();
+    traffic();
+    let ledger = run.finish().unwrap();
+    let pairs = collect.finish().unwrap();
+    assert!(ledger.balances(), "{ledger:?}");
+    (ledger, pairs)
+}
+
 fn curl(words: &[&str]) {
     let mut command = Command::new("curl");
     command.args(["--silent", "--show-error", "--fail", "--insecure", "--noproxy", "*"]);
@@ -40,46 +70,209 @@ fn curl(words: &[&str]) {
     .unwrap();
 }
 
+/// Fifty requests for bytes, five with a body and a chunked one, on three connections.
+fn traffic(folder: &Path, address: SocketAddr, version: &[&str], echo_only: bool) {
+    let upload = body();
+    let file = folder.join("upload");
+    fs::write(&file, upload).unwrap();
+    let at = |path: &str| format!("https://{address}{path}");
+    let data = format!("@{}", file.display());
+    if echo_only {
+        let words = ["--data-binary", &data, &at("/echo?[1-50]")];
+        return curl(&[version, &words].concat());
+    }
+    // One connection for fifty requests.
+    curl(&[version, &[&at("/bytes/[1-50]")]].concat());
+    curl(&[version, &["--data-binary", &data, &at("/echo?[1-5]")]].concat());
+    let name = file.display().to_string();
+    let chunked = ["-T", &name, "-H", "Transfer-Encoding: chunked", &at("/echo?chunked")];
+    curl(&[version, &chunked].concat());
+}
+
+fn body() -> Vec<u8> {
+    (0..100_000_u32).map(|at| (at % 251) as u8).collect()
+}
+
+/// Each pair is whole and as the client saw it.
+fn check(pairs: &[Pair], direction: &str) {
+    let upload = body();
+    for pair in pairs {
+        assert!(!pair.is_half() && !pair.has_hole());
+        assert_eq!(pair.direction, direction);
+        assert_eq!(pair.record["isTls"], true);
+        assert_eq!(pair.record["l7protocol"], "https");
+        let response = pair.response.as_ref().unwrap();
+        let uri = pair.uri.as_deref().unwrap();
+        if uri.starts_with("/echo") {
+            assert!(pair.request_body == upload && response.body == upload, "{uri}");
+        } else {
+            let size: usize = uri.rsplit('/').next().unwrap().parse().unwrap();
+            assert_eq!(response.body.len(), size);
+        }
+    }
+}
+
+const VERSIONS: [&[&str]; 2] = [&["--tls-max", "1.2"], &["--tlsv1.3"]];
+
 #[test]
 #[ignore = "needs root and eBPF"]
 fn python_over_tls_gives_every_pair_byte_for_byte() {
-    for hook in HOOKS {
-        for version in [&["--tls-max", "1.2"][..], &["--tlsv1.3"]] {
+    for (hook, version) in HOOKS.into_iter().flat_map(|hook| VERSIONS.map(|v| (hook, v))) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut server = servers::python_tls(folder.path()).unwrap();
+        let (ledger, pairs) = capture(folder.path(), &mut server, hook, |server| {
+            traffic(folder.path(), server.address, version, false);
+        });
+        assert_eq!((pairs.len(), ledger.lost_exchanges), (56, 0), "{hook} {ledger:?}");
+        assert_eq!((ledger.tls_read, ledger.tls_opaque.len()), (3, 0), "{ledger:?}");
+        check(&pairs, "IN");
+    }
+}
+
+#[test]
+#[ignore = "needs root and eBPF"]
+fn openssl_inside_a_program_gives_every_pair_byte_for_byte() {
+    for version in VERSIONS {
+        let folder = tempfile::tempdir().unwrap();
+        let mut server = servers::static_tls(folder.path()).unwrap();
+        let (ledger, pairs) = capture(folder.path(), &mut server, HOOKS[0], |server| {
+            traffic(folder.path(), server.address, version, true);
+        });
+        assert_eq!((pairs.len(), ledger.lost_exchanges), (50, 0), "{ledger:?}");
+        assert_eq!((ledger.tls_read, ledger.tls_opaque.len()), (1, 0), "{ledger:?}");
+        check(&pairs, "IN");
+    }
+}
+
+#[test]
+#[ignore = "needs root and eBPF"]
+fn go_servers_give_every_pair_byte_for_byte_with_and_without_symbols() {
+    for flags in [&[][..], &["-ldflags=-s -w"], &["-buildmode=pie"]] {
+        for (hook, version) in HOOKS.into_iter().zip(VERSIONS) {
             let folder = tempfile::tempdir().unwrap();
-            let upload: Vec<u8> = (0..100_000_u32).map(|at| (at % 251) as u8).collect();
-            let file = folder.path().join("upload");
-            fs::write(&file, &upload).unwrap();
-            let mut server = servers::python_tls(folder.path()).unwrap();
-            let address = server.address;
-            let at = |path: &str| format!("https://{address}{path}");
-            let (ledger, pairs) = capture(folder.path(), &mut server, hook, |_| {
-                // One connection for fifty requests.
-                curl(&[version, &[&at("/bytes/[1-50]")]].concat());
-                let data = format!("@{}", file.display());
-                curl(&[version, &["--data-binary", &data, &at("/echo?[1-5]")]].concat());
-                let name = file.display().to_string();
-                let chunked =
-                    ["-T", &name, "-H", "Transfer-Encoding: chunked", &at("/echo?chunked")];
-                curl(&[version, &chunked].concat());
+            let mut server = servers::go_tls(folder.path(), flags).unwrap();
+            let (ledger, pairs) = capture(folder.path(), &mut server, hook, |server| {
+                traffic(folder.path(), server.address, version, false);
             });
-            assert_eq!((pairs.len(), ledger.lost_exchanges), (56, 0), "{hook} {ledger:?}");
+            assert_eq!((pairs.len(), ledger.lost_exchanges), (56, 0), "{flags:?} {ledger:?}");
             assert_eq!((ledger.tls_read, ledger.tls_opaque.len()), (3, 0), "{ledger:?}");
-            for pair in &pairs {
-                assert!(!pair.is_half() && !pair.has_hole());
-                assert_eq!(pair.direction, "IN");
-                assert_eq!(pair.record["isTls"], true);
-                assert_eq!(pair.record["l7protocol"], "https");
-                let response = pair.response.as_ref().unwrap();
-                let uri = pair.uri.as_deref().unwrap();
-                if uri.starts_with("/echo") {
-                    assert!(pair.request_body == upload && response.body == upload, "{uri}");
-                } else {
-                    let size: usize = uri.rsplit('/').next().unwrap().parse().unwrap();
-                    assert_eq!(response.body.len(), size);
-                }
-            }
+            check(&pairs, "IN");
+            assert!(server.is_unharmed());
         }
     }
+}
+
+#[test]
+#[ignore = "needs root and eBPF"]
+fn a_go_client_with_many_connections_gives_every_pair() {
+    const CONNECTIONS: usize = 64;
+    const REQUESTS: usize = 10;
+    let folder = tempfile::tempdir().unwrap();
+    let server = servers::go_tls(folder.path(), &[]).unwrap();
+    let client = artifacts::go("client", &[]).unwrap();
+    let exe = client.file_name().unwrap().to_string_lossy().into_owned();
+    let (ledger, pairs) = capture_clients(folder.path(), exe, || {
+        let mut command = Command::new(&client);
+        command.arg(format!("https://{}/echo", server.address));
+        command.args([CONNECTIONS.to_string(), REQUESTS.to_string()]);
+        run(command).unwrap();
+    });
+    assert_eq!((pairs.len(), ledger.lost_exchanges), (CONNECTIONS * REQUESTS, 0), "{ledger:?}");
+    let mut seen = BTreeSet::new();
+    for pair in &pairs {
+        assert!(!pair.is_half() && !pair.has_hole());
+        assert_eq!((&*pair.direction, &pair.record["isTls"]), ("OUT", &true.into()));
+        let uri = pair.uri.as_deref().unwrap();
+        let number: usize = uri.strip_prefix("/echo?").unwrap().parse().unwrap();
+        let bytes = u32::try_from(number).unwrap().to_le_bytes();
+        let expected = [bytes[0], bytes[1], b'x'].repeat(1 + number % 9000);
+        assert!(pair.request_body == expected, "{uri}");
+        assert!(pair.response.as_ref().unwrap().body == expected, "{uri}");
+        assert!(seen.insert(number), "{uri} twice");
+    }
+    assert_eq!(ledger.tls_read, CONNECTIONS as u64, "{ledger:?}");
+}
+
+#[test]
+#[ignore = "needs root and eBPF"]
+fn a_client_with_gnutls_gives_every_pair_byte_for_byte() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = servers::python_tls(folder.path()).unwrap();
+    let (ledger, pairs) = capture_clients(folder.path(), "wget".to_owned(), || {
+        let mut wget = Command::new("wget");
+        wget.args(["--quiet", "--no-proxy", "--no-check-certificate", "-O"]);
+        wget.arg(folder.path().join("answers"));
+        wget.args((1..=50).map(|size| format!("https://{}/bytes/{size}", server.address)));
+        run(wget).unwrap();
+    });
+    assert_eq!((pairs.len(), ledger.lost_exchanges), (50, 0), "{ledger:?}");
+    check(&pairs, "OUT");
+    let answers: usize = pairs.iter().map(|pair| pair.response.as_ref().unwrap().body.len()).sum();
+    assert_eq!(fs::read(folder.path().join("answers")).unwrap().len(), answers);
+}
+
+#[test]
+#[ignore = "needs root and eBPF"]
+fn many_connections_at_once_and_resumed_ones_give_every_pair() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = servers::python_tls(folder.path()).unwrap();
+    let session = folder.path().join("session");
+    let (ledger, pairs) = capture(folder.path(), &mut server, HOOKS[0], |server| {
+        let url = format!("https://{}/bytes/[1-256]", server.address);
+        curl(&["--parallel", "--parallel-immediate", "--parallel-max", "64", &url]);
+        assert!(!s_client(server.address, &["-sess_out".as_ref(), session.as_os_str()]));
+        assert!(s_client(server.address, &["-sess_in".as_ref(), session.as_os_str()]), "resumed");
+    });
+    assert_eq!((pairs.len(), ledger.lost_exchanges), (258, 0), "{ledger:?}");
+    assert!(ledger.tls_opaque.is_empty(), "{ledger:?}");
+    check(&pairs, "IN");
+    let sizes: BTreeSet<_> =
+        pairs.iter().map(|pair| pair.response.as_ref().unwrap().body.len()).collect();
+    assert_eq!(sizes, (1..=257).collect());
+}
+
+/// One request by OpenSSL's own client; true when it resumed a session.
+fn s_client(address: SocketAddr, words: &[&OsStr]) -> bool {
+    let mut client = Command::new("openssl");
+    client.args(["s_client", "-tls1_2", "-ign_eof", "-connect", &address.to_string()]).args(words);
+    client.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut client = client.spawn().unwrap();
+    let request = b"GET /bytes/257 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    client.stdin.take().unwrap().write_all(request).unwrap();
+    let output = client.wait_with_output().unwrap();
+    assert!(output.status.success());
+    String::from_utf8_lossy(&output.stdout).contains("Reused, TLSv1.2")
+}
+
+#[test]
+#[ignore = "needs root and eBPF"]
+fn a_connection_that_is_older_than_the_capture_is_read_from_then_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = servers::python_tls(folder.path()).unwrap();
+    let mut client = Command::new("openssl");
+    client.args(["s_client", "-quiet", "-ign_eof", "-connect", &server.address.to_string()]);
+    client.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut client = client.spawn().unwrap();
+    let (mut to, mut from) =
+        (client.stdin.take().unwrap(), BufReader::new(client.stdout.take().unwrap()));
+    let mut exchange = |size: usize| {
+        write!(to, "GET /bytes/{size} HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        let mut line = String::new();
+        while line != "\r\n" {
+            line.clear();
+            assert_ne!(from.read_line(&mut line).unwrap(), 0, "the server closed");
+        }
+        from.read_exact(&mut vec![0; size]).unwrap();
+    };
+    exchange(10);
+    let (ledger, pairs) = capture(folder.path(), &mut server, HOOKS[0], |_| {
+        exchange(20);
+        exchange(30);
+    });
+    client.kill().unwrap();
+    client.wait().unwrap();
+    assert_eq!((pairs.len(), ledger.lost_exchanges), (2, 0), "{ledger:?}");
+    check(&pairs, "IN");
 }
 
 #[test]

@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn writes_that_are_not_named_are_seen() {
         assert_eq!(step(&[0xf7, 0xe1]).writes, RESULT | 4, "mul ecx writes rdx and rax");
-        assert_eq!(step(&[0x0f, 0xa2]).writes, RESULT | 4 | 8, "cpuid");
+        assert_eq!(step(&[0x0f, 0xa2]).writes, RESULT | 4 | 8 | 32, "cpuid");
         assert_eq!(step(&[0xf3, 0xa4]).writes, 1 | 2 | 8, "rep movsb");
         assert_eq!(step(&[0xb0, 1]).writes, RESULT, "mov al, 1");
         assert_eq!(step(&[0x0f, 0x48, 0xc2]).writes, RESULT, "cmovs eax, edx");

@@ -153,3 +153,78 @@ impl<'a> Table<'a> {
         Some(u32::from_le_bytes(*self.bytes.get(at..)?.first_chunk()?))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A table of functions with these names, 256 bytes of code each.
+    fn table(text: u64, names: &[&str]) -> Vec<u8> {
+        const HEADER: usize = 8 + 8 * 8;
+        let strings: Vec<u8> = names.iter().flat_map(|name| name.bytes().chain([0])).collect();
+        let entries = HEADER + strings.len();
+        let mut bytes = MAGIC[1].to_le_bytes().to_vec();
+        bytes.extend([0, 0, 1, 8]);
+        let words = [names.len() as u64, 0, text, HEADER as u64, 0, 0, 0, entries as u64];
+        bytes.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+        bytes.extend(&strings);
+        let u32 = |value: usize| u32::try_from(value).unwrap().to_le_bytes();
+        let data = 8 * names.len() + 4;
+        for index in 0..names.len() {
+            bytes.extend(u32(index * 256));
+            bytes.extend(u32(data + index * 8));
+        }
+        bytes.extend(u32(names.len() * 256));
+        let mut at = 0;
+        for (index, name) in names.iter().enumerate() {
+            bytes.extend(u32(index * 256));
+            bytes.extend(u32(at));
+            at += name.len() + 1;
+        }
+        bytes
+    }
+
+    const NAMES: [&str; 5] = [
+        "main.main",
+        "crypto/tls.(*Conn).Read",
+        "crypto/tls.(*Conn).serverHandshake-fm",
+        "crypto/tls.(*Conn).serverHandshake",
+        "crypto/tls.(*Conn).Write",
+    ];
+
+    #[test]
+    fn functions_are_found_by_their_whole_names() {
+        let bytes = table(0x40_1000, &NAMES);
+        let table = Table::parse(&bytes).unwrap();
+        assert_eq!(table.text, Some(0x40_1000));
+        let expected = [
+            (Function::GoRead, 256..512),
+            (Function::GoHandshake, 768..1024),
+            (Function::GoWrite, 1024..1280),
+        ];
+        assert_eq!(table.functions(), expected);
+    }
+
+    #[test]
+    fn a_table_without_its_beginning_of_code_does_not_say_one() {
+        assert_eq!(Table::parse(&table(0, &NAMES)).unwrap().text, None);
+        assert!(Table::parse(&table(0, &NAMES)[..70]).is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn any_damage_is_survived(
+            at in any::<prop::sample::Index>(), bytes in any::<[u8; 4]>(), cut in any::<prop::sample::Index>(),
+        ) {
+            let mut table = table(0, &NAMES);
+            let at = at.index(table.len() - 4);
+            table[at..at + 4].copy_from_slice(&bytes);
+            table.truncate(cut.index(table.len() + 1));
+            if let Some(table) = Table::parse(&table) {
+                prop_assert!(table.functions().len() <= MAX_PROBES);
+            }
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::path::Path;
     use std::process::Command;
     use std::{env, fs};
@@ -79,7 +80,7 @@ mod tests {
     fn only(name: &str, code: &[u8]) -> Probe {
         let plan = examine(&file(DYNAMIC, &[(name, code)])).unwrap();
         assert_eq!(plan.probes.len(), 1);
-        plan.probes[0]
+        plan.probes[0].clone()
     }
 
     /// Where the arguments and the result are, from the entry on.
@@ -132,11 +133,11 @@ mod tests {
         let nowhere = uretprobe(WhyUretprobe::NoCommonBranch);
         // mov edx, 1; nop; ret
         let code = [0xba, 1, 0, 0, 0, 0x90, 0xc3];
-        check("SSL_read", &code, (0, Cost::SingleStep), nowhere);
+        check("SSL_read", &code, (0, Cost::SingleStep), nowhere.clone());
         check("SSL_set_fd", &code, (5, Cost::Emulated), ResultSite::NotNeeded);
         // mov rcx, rsp; nop; ret: the fourth argument.
         let code = [0x48, 0x89, 0xe1, 0x90, 0xc3];
-        check("SSL_read", &code, (3, Cost::Emulated), nowhere);
+        check("SSL_read", &code, (3, Cost::Emulated), nowhere.clone());
         check("SSL_read_ex", &code, (0, Cost::SingleStep), nowhere);
         // mov dil, al; nop; ret: a part of a register.
         check(
@@ -294,7 +295,7 @@ mod tests {
             u64::from_str_radix(line.unwrap().split(' ').next().unwrap(), 16).unwrap()
         };
         let emulated = |offset| Arguments { offset, cost: Cost::Emulated };
-        let of = |function| *plan.probes.iter().find(|probe| probe.function == function).unwrap();
+        let of = |function| plan.probes.iter().find(|probe| probe.function == function).unwrap();
         // Offsets and addresses are the same in a library without a base, up to its data.
         let read = of(Function::SslRead);
         assert_eq!(read.entry, address("SSL_read"));
@@ -307,10 +308,51 @@ mod tests {
         assert_eq!(write.result, uretprobe(WhyUretprobe::NoCommonBranch));
         let set = of(Function::SslSetFd);
         assert_eq!(
-            (set.arguments, set.result),
-            (emulated(address("SSL_set_fd")), ResultSite::NotNeeded)
+            (set.arguments, &set.result),
+            (emulated(address("SSL_set_fd")), &ResultSite::NotNeeded)
         );
         holds(&bytes, &plan);
+    }
+
+    #[test]
+    fn go_programs_are_probed_alike_with_and_without_symbols() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+        let source = "package main
+            import \"crypto/tls\"
+            func main() {
+                client, _ := tls.Dial(\"tcp\", \"\", nil)
+                server := tls.Server(client, nil)
+                server.Write(nil)
+                server.Read(nil)
+            }";
+        fs::write(at("main.go"), source).unwrap();
+        let build = |name: &str, flag: &str| {
+            run("go", &["build", flag, "-o", &at(name), &at("main.go")])?;
+            Some(fs::read(at(name)).unwrap())
+        };
+        let Some(whole) = build("whole", "-ldflags=") else { return skipped("Go") };
+        let plan = examine(&whole).unwrap();
+        holds(&whole, &plan);
+        assert_eq!((plan.library, plan.probes.len()), (Library::Go, 4), "{plan:?}");
+        // What the linker leaves out moves nothing of the code.
+        let stripped = examine(&build("stripped", "-ldflags=-s -w").unwrap()).unwrap();
+        let places = |plan: &ProbePlan| -> BTreeSet<_> {
+            let probes = plan.probes.iter();
+            let place = |probe: &Probe| (probe.function, probe.entry, probe.arguments.offset);
+            probes.map(place).collect()
+        };
+        assert_eq!(places(&plan), places(&stripped));
+        assert!(stripped.probes.iter().all(|probe| probe.found == Found::GoTable));
+        let names = run("go", &["tool", "nm", &at("whole")]).unwrap();
+        for probe in &plan.probes {
+            // Go's linker puts the file's beginning there.
+            let address = format!("{:x}", probe.entry + 0x40_0000);
+            let line = names.lines().find(|line| line.trim_start().starts_with(&address)).unwrap();
+            assert!(line.contains(" T crypto/tls.(*Conn)."), "{line}");
+        }
+        let moved = examine(&build("moved", "-buildmode=pie").unwrap()).unwrap();
+        assert_eq!(moved.probes.len(), 4);
     }
 
     /// Found where a distribution puts it.
@@ -360,11 +402,17 @@ mod tests {
                     matches!(site[0], 0x90 | 0x41 | 0x0f | 0x50..=0x57 | 0x70..=0x7f | 0xe8..=0xe9 | 0xeb),
                 ),
             }
-            match probe.result {
+            match &probe.result {
                 ResultSite::Branch(offset) => {
-                    assert!(matches!(at(offset)[0], 0x0f | 0x70..=0x7f | 0xe9 | 0xeb));
+                    assert!(matches!(at(*offset)[0], 0x0f | 0x70..=0x7f | 0xe9 | 0xeb));
                 }
                 ResultSite::NotNeeded => assert!(!probe.function.result_matters()),
+                ResultSite::Returns(offsets) => {
+                    assert!(!offsets.is_empty() && probe.function.arguments() == 0);
+                    assert!(
+                        offsets.iter().all(|offset| matches!(at(*offset)[0], 0xc2 | 0xc3 | 0xf3))
+                    );
+                }
                 ResultSite::Uretprobe(_) => {}
             }
         }
