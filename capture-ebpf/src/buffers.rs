@@ -157,21 +157,45 @@ pub fn processor_walk() -> Option<*mut Walk> {
     WALKS.get_ptr_mut(0)
 }
 
+/// Where the first `length` bytes of `buffer` are, if they are in one piece.
+#[inline(always)]
+fn beginning(buffer: Buffer, length: u64) -> Option<u64> {
+    if buffer.address == 0 {
+        return None;
+    }
+    if buffer.vectors == 0 {
+        return Some(buffer.address);
+    }
+    // SAFETY: plain numbers.
+    let [base, found]: IoVec = unsafe { read_user(buffer.address) };
+    if found < length { None } else { Some(base) }
+}
+
+/// Bytes before the random number of a ClientHello that begins a TLS record, and its own
+/// (RFC 8446 §4.1.2).
+const BEFORE_RANDOM: u64 = 11;
+const CLIENT_HELLO_BYTES: u32 = 11 + 32;
+
+/// The random number of the ClientHello that `length` bytes of `buffer` begin with.
+#[inline(always)]
+pub fn client_random(buffer: Buffer, length: u32) -> Option<[u8; 32]> {
+    if length < CLIENT_HELLO_BYTES {
+        return None;
+    }
+    let address = beginning(buffer, u64::from(CLIENT_HELLO_BYTES))?;
+    // SAFETY: plain numbers.
+    let [kind, _, _, _, _, message]: [u8; 6] = unsafe { read_user(address) };
+    if kind != 22 || message != 1 {
+        return None;
+    }
+    // SAFETY: as above.
+    Some(unsafe { read_user(address + BEFORE_RANDOM) })
+}
+
 /// True when `buffer` begins as every TLS record does (RFC 8446 §5.1).
 #[inline(always)]
 pub fn begins_tls_record(buffer: Buffer) -> bool {
-    if buffer.address == 0 {
-        return false;
-    }
-    let mut address = buffer.address;
-    if buffer.vectors != 0 {
-        // SAFETY: plain numbers.
-        let [base, length]: IoVec = unsafe { read_user(address) };
-        if length < 3 {
-            return false;
-        }
-        address = base;
-    }
+    let Some(address) = beginning(buffer, 3) else { return false };
     // SAFETY: plain numbers.
     let [kind, major, minor]: [u8; 3] = unsafe { read_user(address) };
     kind >= 20 && kind <= 23 && major == 3 && minor <= 4

@@ -126,7 +126,7 @@ pub fn tls_handshake(ctx: ProbeContext) -> u32 {
 /// Where the result of any of them is known, inside of it.
 #[uprobe]
 pub fn tls_result(ctx: ProbeContext) -> u32 {
-    tls::returns(ctx.as_ptr().cast());
+    tls::returns(&ctx);
     0
 }
 
@@ -161,7 +161,7 @@ pub fn go_tls_result(ctx: ProbeContext) -> u32 {
 /// Where the caller goes on.
 #[uretprobe]
 pub fn tls_return(ctx: RetProbeContext) -> u32 {
-    tls::returns(ctx.as_ptr().cast());
+    tls::returns(&ctx);
     0
 }
 

@@ -306,12 +306,16 @@ fn record(state: &mut State, call: &Call) {
     // SAFETY: a helper without arguments.
     let time_ns = unsafe { bpf_ktime_get_ns() };
     let place = arrive(state, call, time_ns);
-    if state.content == UNJUDGED {
+    let first = state.content == UNJUDGED;
+    if first {
         let encrypted = call.length >= 3 && buffers::begins_tls_record(call.buffer);
         state.content = if encrypted { ENCRYPTED } else { PLAIN };
     }
     if state.content == ENCRYPTED {
         pass(state, call, &place);
+        if first {
+            tls::first_bytes(state, call.tgid, call.buffer, call.length);
+        }
     } else {
         report(state, call, &place, buffers::processor_walk);
     }

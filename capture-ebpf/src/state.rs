@@ -59,7 +59,9 @@ pub struct State {
     pub egress_awaited: u8,
     /// [`UNJUDGED`], [`PLAIN`] or [`ENCRYPTED`].
     pub content: u8,
-    pub reserved: [u8; 5],
+    /// Of plaintext: a library's session was found to be this connection's.
+    pub joined: u8,
+    pub reserved: [u8; 4],
 }
 
 impl State {
@@ -85,7 +87,8 @@ impl State {
         anchored: 0,
         egress_awaited: 0,
         content: UNJUDGED,
-        reserved: [0; 5],
+        joined: 0,
+        reserved: [0; 4],
     };
 }
 

@@ -3,8 +3,13 @@
 //! A probe where such a function's arguments are in their registers notes the call for its
 //! thread; one where the result is known copies the plaintext. The connection is the one whose
 //! socket moved a TLS record on the same thread in between, and is remembered for the library's
-//! session, since not every call needs the socket. Where no socket moved, it is not known, and
-//! the plaintext is counted as such.
+//! session, since not every call needs the socket.
+//!
+//! A library that encrypts in memory never uses the socket itself. But the random number of its
+//! client's first message stands in the session, and passed on the wire in the clear: whoever has
+//! those 256 bits is that connection's end. Where the library says at which offset they are, they
+//! are compared. Where neither tells, the connection is not known, and the plaintext is counted
+//! as such.
 //!
 //! A Go function goes on where its goroutine does, which may be another thread: there the
 //! goroutine takes the thread's place. It is in a register that Go reserves for it, also during
@@ -13,7 +18,8 @@
 //! Uprobes run with preemption on, so nothing per processor may be used here.
 
 use aya_ebpf::{
-    helpers::bpf_get_current_pid_tgid,
+    EbpfContext,
+    helpers::{bpf_get_current_pid_tgid, generated::bpf_get_attach_cookie},
     macros::map,
     maps::{Array, HashMap, LruHashMap},
 };
@@ -62,11 +68,21 @@ struct Call {
     moved: u64,
     /// 0: not known.
     connection: u64,
+    /// 1 when its socket moved during this call.
+    proven: u64,
     /// Calls of the session that are under way, one inside the other.
     depth: u32,
     /// [`WRITE`], [`EX`] and [`HANDSHAKE`] as bits.
     kind: u32,
     walk: Walk,
+}
+
+/// What the client of a connection chose, as one end has it.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Random {
+    bytes: [u8; 32],
+    tgid: u64,
 }
 
 #[repr(C)]
@@ -82,6 +98,10 @@ static TLS_CALLS: LruHashMap<Caller, Call> = LruHashMap::with_max_entries(4096, 
 /// Connection of a library's session.
 #[map]
 static TLS_SESSIONS: LruHashMap<Session, u64> = LruHashMap::with_max_entries(16_384, 0);
+
+/// Connections by their client's random number; 0 where a process has both ends.
+#[map]
+static TLS_RANDOMS: LruHashMap<Random, u64> = LruHashMap::with_max_entries(16_384, 0);
 
 const BPF_F_NO_PREALLOC: u32 = 1;
 
@@ -174,6 +194,7 @@ fn enter(caller: Caller, session: u64, buffer: u64, fourth: u64, stack: u64, kin
         (*call).stack = stack;
         (*call).moved = fourth;
         (*call).connection = connection;
+        (*call).proven = 0;
         (*call).kind = kind;
         (*call).depth = 1;
     }
@@ -195,31 +216,77 @@ pub fn moved(state: &State, registers: *const Registers, tgid: u32, buffer: Buff
     // SAFETY: as in `enter`.
     let call = unsafe { &mut *call };
     let connection = state.connection;
-    if call.connection == connection || connection == 0 {
+    if connection == 0 {
+        return;
+    }
+    if call.connection == connection {
+        call.proven = 1;
         return;
     }
     // A library may look something up elsewhere meanwhile, but not in TLS.
     if !buffers::begins_tls_record(buffer) {
         return;
     }
-    if TLS_STREAMS.get_ptr(&connection).is_none() {
-        let Some(none) = NO_STREAM.get(0) else { return };
-        let _ = TLS_STREAMS.insert(&connection, none, 0);
-        let Some(stream) = TLS_STREAMS.get_ptr_mut(&connection) else {
-            lose(Loss::ConnectionTable, 0, 0);
-            return;
-        };
-        // SAFETY: a map value.
-        unsafe {
-            (*stream).connection = connection;
-            (*stream).tgid = tgid;
-            (*stream).role = Role::Unknown as u8;
-            (*stream).announced = state.announced;
-        }
-    }
+    let Some(stream) = stream_of(state, tgid) else { return };
+    // SAFETY: a map value.
+    unsafe { (*stream).joined = 1 };
     let session = Session { session: call.session, tgid: u64::from(tgid) };
     let _ = TLS_SESSIONS.insert(&session, &connection, 0);
     call.connection = connection;
+    call.proven = 1;
+}
+
+/// The plaintext of the connection of `state`, made when there is none.
+#[inline(always)]
+fn stream_of(state: &State, tgid: u32) -> Option<*mut State> {
+    let connection = state.connection;
+    if let Some(stream) = TLS_STREAMS.get_ptr_mut(&connection) {
+        return Some(stream);
+    }
+    let none = NO_STREAM.get(0)?;
+    let _ = TLS_STREAMS.insert(&connection, none, 0);
+    let Some(stream) = TLS_STREAMS.get_ptr_mut(&connection) else {
+        lose(Loss::ConnectionTable, 0, 0);
+        return None;
+    };
+    // SAFETY: a map value.
+    unsafe {
+        (*stream).connection = connection;
+        (*stream).tgid = tgid;
+        (*stream).role = Role::Unknown as u8;
+        (*stream).announced = state.announced;
+    }
+    Some(stream)
+}
+
+/// The first bytes on a connection where TLS is spoken: keeps what its client chose.
+#[inline(always)]
+pub fn first_bytes(state: &State, tgid: u32, buffer: Buffer, length: u32) {
+    let Some(bytes) = buffers::client_random(buffer, length) else { return };
+    if stream_of(state, tgid).is_none() {
+        return;
+    }
+    let random = Random { bytes, tgid: u64::from(tgid) };
+    // SAFETY: copied at once.
+    let known = unsafe { TLS_RANDOMS.get(&random) }.is_some();
+    let connection = if known { 0 } else { state.connection };
+    let _ = TLS_RANDOMS.insert(&random, &connection, 0);
+}
+
+/// The connection whose client chose what stands in the session; 0: none, or not known.
+#[inline(always)]
+fn by_random(session: u64, offset: u64) -> u64 {
+    let tgid = bpf_get_current_pid_tgid() >> 32;
+    // SAFETY: plain bytes.
+    let random = Random { bytes: unsafe { read_user(session + offset) }, tgid };
+    // SAFETY: copied at once.
+    let connection = unsafe { TLS_RANDOMS.get(&random) }.copied().unwrap_or(0);
+    if let Some(stream) = TLS_STREAMS.get_ptr_mut(&connection) {
+        // SAFETY: a map value.
+        unsafe { (*stream).joined = 1 };
+        return connection;
+    }
+    0
 }
 
 #[inline(always)]
@@ -231,9 +298,11 @@ fn under_way(caller: Caller) -> Option<*mut Call> {
 
 /// The function that is under way on this thread comes to its end with this result.
 #[inline(always)]
-pub fn returns(registers: *const Registers) {
+pub fn returns(context: &impl EbpfContext) {
     // SAFETY: the program's own context.
-    leave(Caller::thread(), unsafe { arch::result(registers) } as i32 as i64);
+    let (result, offset) =
+        unsafe { (arch::result(context.as_ptr().cast()), bpf_get_attach_cookie(context.as_ptr())) };
+    leave(Caller::thread(), result as i32 as i64, offset);
 }
 
 /// The method that is under way on this goroutine comes to its end.
@@ -241,11 +310,12 @@ pub fn returns(registers: *const Registers) {
 pub fn go_returns(registers: *const Registers) {
     // SAFETY: the program's own context.
     let (goroutine, result) = unsafe { (arch::goroutine(registers), arch::go_first(registers)) };
-    leave(Caller::goroutine(goroutine), result as i64);
+    leave(Caller::goroutine(goroutine), result as i64, 0);
 }
 
+/// `random_offset` is where a session has what its client chose, or 0.
 #[inline(always)]
-fn leave(caller: Caller, result: i64) {
+fn leave(caller: Caller, result: i64, random_offset: u64) {
     let Some(pointer) = TLS_CALLS.get_ptr_mut(&caller) else { return };
     // SAFETY: as in `enter`.
     let call = unsafe { &mut *pointer };
@@ -253,7 +323,17 @@ fn leave(caller: Caller, result: i64) {
         return;
     }
     call.depth -= 1;
-    if call.depth > 0 || call.kind == HANDSHAKE {
+    if call.depth > 0 {
+        return;
+    }
+    let mut connection = call.connection;
+    if call.proven == 0 && random_offset != 0 {
+        let found = by_random(call.session, random_offset);
+        if found != 0 {
+            connection = found;
+        }
+    }
+    if call.kind == HANDSHAKE {
         return;
     }
     let length = if call.kind & EX == 0 {
@@ -272,7 +352,6 @@ fn leave(caller: Caller, result: i64) {
         let [_, high] = stack_of(caller.id);
         buffer = high - (call.stack - buffer);
     }
-    let connection = call.connection;
     let Some(stream) = TLS_STREAMS.get_ptr_mut(&connection) else {
         lose(Loss::TlsUnjoined, length as u64, 0);
         return;
@@ -291,7 +370,11 @@ fn leave(caller: Caller, result: i64) {
 pub fn ends(connection: u64) {
     if let Some(stream) = TLS_STREAMS.get_ptr_mut(&connection) {
         // SAFETY: a map value.
-        segment::plaintext_ends(unsafe { &mut *stream });
+        unsafe {
+            if (*stream).joined == 1 {
+                segment::plaintext_ends(&mut *stream);
+            }
+        }
         let _ = TLS_STREAMS.remove(&connection);
     }
 }

@@ -1,6 +1,8 @@
-// A Node server of the component tests: `node server.js PORT`.
+// A Node server of the component tests: `node server.js PORT [CERTIFICATE KEY]`.
 'use strict';
+const fs = require('node:fs');
 const http = require('node:http');
+const https = require('node:https');
 
 function pattern(length) {
   const bytes = Buffer.allocUnsafe(length);
@@ -8,7 +10,7 @@ function pattern(length) {
   return bytes;
 }
 
-const server = http.createServer((request, response) => {
+function answer(request, response) {
   const parts = [];
   request.on('data', (part) => parts.push(part));
   request.on('end', () => {
@@ -21,6 +23,11 @@ const server = http.createServer((request, response) => {
       response.end(pattern(Number(path.split('/')[2])));
     }
   });
-});
+}
+
+const [port, certificate, key] = process.argv.slice(2);
+const server = certificate
+  ? https.createServer({ cert: fs.readFileSync(certificate), key: fs.readFileSync(key) }, answer)
+  : http.createServer(answer);
 server.keepAliveTimeout = 600000;
-server.listen(Number(process.argv[2]), '127.0.0.1', () => console.log('ready'));
+server.listen(Number(port), '127.0.0.1', () => console.log('ready'));

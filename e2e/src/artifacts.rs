@@ -86,19 +86,28 @@ pub fn go(name: &str, flags: &[&str]) -> Result<PathBuf> {
     })
 }
 
-/// A C program, `programs/<name>.c`, with OpenSSL inside of it.
+/// A C program, `programs/<name>.c`, with OpenSSL inside of it. Without names it is linked
+/// statically as a whole, and stripped.
 ///
 /// # Errors
 ///
 /// When the compiler fails.
-pub fn with_openssl_inside(name: &str) -> Result<PathBuf> {
-    build(&format!("{name}-static"), &format!("{name}.c"), |source, binary| {
-        let mut command = Command::new("cc");
-        command.args(["-O1", "-Wall", "-Wextra", "-Werror", "-o"]).arg(binary).arg(source);
-        command.args(["-Wl,-Bstatic", "-lssl", "-lcrypto", "-Wl,-Bdynamic"]);
-        command.args(["-lpthread", "-ldl"]);
-        command
-    })
+pub fn with_openssl_inside(name: &str, named: bool) -> Result<PathBuf> {
+    build(
+        &format!("{name}-{}", if named { "static" } else { "stripped" }),
+        &format!("{name}.c"),
+        |source, binary| {
+            let mut command = Command::new("cc");
+            command.args(["-O1", "-Wall", "-Wextra", "-Werror", "-o"]).arg(binary).arg(source);
+            if named {
+                command.args(["-Wl,-Bstatic", "-lssl", "-lcrypto", "-Wl,-Bdynamic"]);
+            } else {
+                command.args(["-static", "-s", "-lssl", "-lcrypto"]);
+            }
+            command.args(["-lpthread", "-ldl"]);
+            command
+        },
+    )
 }
 
 /// The `gunicorn` program, in a virtual environment of its own.

@@ -196,11 +196,8 @@ pub fn node_tls(folder: &Path) -> Result<Server> {
     certificate(folder)?;
     let port = free_port()?;
     let mut command = command("node");
-    let script = "const fs = require('fs');
-        const options = {key: fs.readFileSync('key.pem'), cert: fs.readFileSync('cert.pem')};
-        require('https').createServer(options, (_, response) => response.end('hello'))
-            .listen(+process.argv[1], '127.0.0.1');";
-    command.current_dir(folder).args(["-e", script, &port.to_string()]);
+    command.arg(artifacts::program("server.js")).arg(port.to_string());
+    command.arg(folder.join("cert.pem")).arg(folder.join("key.pem"));
     Server::start("node", folder, loopback(port), command)
 }
 
@@ -231,15 +228,16 @@ pub fn go(folder: &Path) -> Result<Server> {
     Server::start("go", folder, loopback(port), command)
 }
 
-/// Starts a server with OpenSSL inside of its program, which serves one connection at a time.
+/// Starts a server with OpenSSL inside of its program, which names its functions or nothing at all.
+/// It serves one connection at a time.
 ///
 /// # Errors
 ///
 /// When it does not build or start.
-pub fn static_tls(folder: &Path) -> Result<Server> {
+pub fn static_tls(folder: &Path, named: bool) -> Result<Server> {
     certificate(folder)?;
     let port = free_port()?;
-    let mut command = command(artifacts::with_openssl_inside("tlsecho")?);
+    let mut command = command(artifacts::with_openssl_inside("tlsecho", named)?);
     command.arg(port.to_string()).arg(folder.join("cert.pem")).arg(folder.join("key.pem"));
     Server::start("tlsecho", folder, loopback(port), command)
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use aya::programs::{
     UProbe,
-    uprobe::{UProbeAttachLocation, UProbeLinkId, UProbeScope},
+    uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeLinkId, UProbeScope},
 };
 use weir_tlsprobe::{Function, ProbePlan, ResultSite};
 
@@ -72,7 +72,7 @@ impl Kernel {
                 ResultSite::NotNeeded => Vec::new(),
             };
             for (name, offset) in results.into_iter().chain([(name, probe.arguments.offset)]) {
-                match self.attach_probe(name, path, offset) {
+                match self.attach_probe(name, path, offset, plan.client_random) {
                     Ok(link) => links.push(link),
                     Err(error) => {
                         self.remove_probes(links);
@@ -103,11 +103,15 @@ impl Kernel {
         name: &'static str,
         path: &Path,
         offset: u64,
+        client_random: Option<u32>,
     ) -> Result<ProbeLink, StartError> {
         let program: &mut UProbe = program(&mut self.programs, name)?;
-        let place = UProbeAttachLocation::AbsoluteOffset(offset);
+        let point = UProbeAttachPoint {
+            location: UProbeAttachLocation::AbsoluteOffset(offset),
+            cookie: client_random.map(u64::from),
+        };
         let link = program
-            .attach(place, path, UProbeScope::AllProcesses)
+            .attach(point, path, UProbeScope::AllProcesses)
             .map_err(|source| refused(name, source))?;
         Ok(ProbeLink(name, link))
     }

@@ -1,11 +1,11 @@
 //! One instruction at a time.
 
 use iced_x86::{
-    Code, Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory, OpAccess,
-    OpKind, Register,
+    Code, Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory, Mnemonic,
+    OpAccess, OpKind, Register,
 };
 
-use crate::limits::MAX_INSTRUCTION_BYTES;
+use crate::limits::{MAX_INSTRUCTION_BYTES, MAX_OFFSET};
 
 /// Registers as bits: the first arguments of a call in order, then the result.
 pub(crate) const ARGUMENTS: [u8; 4] = [1, 2, 4, 8];
@@ -61,6 +61,30 @@ impl Steps {
         let writes = if flow == Flow::Call { BY_CALL } else { self.writes(&instruction) };
         let emulated = bytes.get(..instruction.len()).is_some_and(is_emulated);
         Some(Step { next, flow, writes, emulated })
+    }
+
+    /// What `bytes` add to the first argument, if they begin with such an instruction.
+    pub(crate) fn offset_of_first_argument(&mut self, bytes: &[u8], address: u64) -> Option<u32> {
+        let bytes = bytes.get(..MAX_INSTRUCTION_BYTES).unwrap_or(bytes);
+        let instruction = Decoder::with_ip(64, bytes, address, DecoderOptions::NONE).decode();
+        let offset = match instruction.mnemonic() {
+            Mnemonic::Lea
+                if instruction.memory_base() == Register::RDI
+                    && instruction.memory_index() == Register::None =>
+            {
+                instruction.memory_displacement64()
+            }
+            Mnemonic::Add
+                if instruction.op0_kind() == OpKind::Register
+                    && instruction.op0_register() == Register::RDI
+                    && instruction.op1_kind() != OpKind::Register
+                    && instruction.op1_kind() != OpKind::Memory =>
+            {
+                instruction.immediate(1)
+            }
+            _ => return None,
+        };
+        u32::try_from(offset).ok().filter(|offset| (1..MAX_OFFSET).contains(offset))
     }
 
     fn writes(&mut self, instruction: &Instruction) -> u8 {
@@ -162,6 +186,16 @@ mod tests {
         assert_eq!(step(&[0x0f, 0x05]).writes, BY_CALL, "syscall");
         assert_eq!(step(&[0x85, 0xd2]).writes, 0, "test edx, edx");
         assert_eq!(step(&[0x0f, 0xb0, 0x0e]).writes, RESULT, "cmpxchg [rsi], cl");
+    }
+
+    #[test]
+    fn offsets_from_the_first_argument_are_read() {
+        let offset = |bytes: &[u8]| Steps::new().offset_of_first_argument(bytes, 0x1000);
+        assert_eq!(offset(&[0x48, 0x8d, 0x8f, 0x60, 0x01, 0, 0]), Some(0x160), "lea rcx, [rdi+]");
+        assert_eq!(offset(&[0x48, 0x81, 0xc7, 0x60, 0x01, 0, 0]), Some(0x160), "add rdi,");
+        assert_eq!(offset(&[0x48, 0x8d, 0x4f, 0xf8]), None, "lea rcx, [rdi-8]");
+        assert_eq!(offset(&[0x48, 0x01, 0xd7]), None, "add rdi, rdx");
+        assert_eq!(offset(&[0x48, 0x8d, 0x8e, 0x60, 0x01, 0, 0]), None, "lea rcx, [rsi+]");
     }
 
     #[test]

@@ -5,10 +5,11 @@ use std::ops::Range;
 
 use memchr::memmem;
 
+use crate::code::Steps;
 use crate::elf::{Image, Symbol};
 use crate::go;
 use crate::graph::Graph;
-use crate::limits::MAX_PROBES;
+use crate::limits::{MAX_ARGUMENT_STEPS, MAX_PROBES};
 use crate::plan::{
     Arguments, Cost, Found, Function, Library, Opaque, Probe, ProbePlan, ResultSite, Version,
     WhyUretprobe,
@@ -43,7 +44,9 @@ pub fn examine(elf: &[u8]) -> Result<ProbePlan, Opaque> {
         (.., true) => Library::BoringSsl,
         _ => Library::OpenSsl,
     };
-    Ok(ProbePlan { library, version: version_of(&image, library), probes: seen.probes })
+    let version = version_of(&image, library);
+    let client_random = seen.client_random;
+    Ok(ProbePlan { library, version, probes: seen.probes, client_random })
 }
 
 fn version_of(image: &Image<'_>, library: Library) -> Option<Version> {
@@ -63,6 +66,7 @@ fn version_of(image: &Image<'_>, library: Library) -> Option<Version> {
 struct Seen {
     probes: Vec<Probe>,
     boringssl: bool,
+    client_random: Option<u32>,
     /// Why there may be nothing else.
     hints: BTreeSet<Opaque>,
 }
@@ -90,6 +94,11 @@ impl Seen {
             return;
         }
         match symbol.name {
+            b"SSL_get_client_random" => {
+                if self.client_random.is_none() {
+                    self.client_random = symbol.range.and_then(|range| offset_read(image, range));
+                }
+            }
             b"JLI_Launch" | b"JNI_CreateJavaVM" => self.hint(Opaque::Java, true),
             b"SSL_CTX_set_custom_verify" | b"BORINGSSL_self_test" => {
                 self.boringssl |= symbol.range.is_some();
@@ -124,6 +133,22 @@ impl Seen {
         let reason = reasons.into_iter().find(|(holds, _)| *holds);
         reason.map_or(Opaque::NoTlsFunctions, |(_, reason)| reason)
     }
+}
+
+/// The offset from its first argument that a function takes the address of.
+fn offset_read(image: &Image<'_>, range: Range<u64>) -> Option<u32> {
+    let (mut steps, mut address) = (Steps::new(), range.start);
+    for _ in 0..MAX_ARGUMENT_STEPS {
+        if !range.contains(&address) {
+            return None;
+        }
+        let code = image.code(address)?;
+        if let Some(offset) = steps.offset_of_first_argument(code, address) {
+            return Some(offset);
+        }
+        address = steps.decode(code, address)?.next;
+    }
+    None
 }
 
 /// `None` if the function's code is not in the file.

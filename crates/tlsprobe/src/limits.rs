@@ -26,5 +26,7 @@ pub const MAX_CANDIDATES: usize = 64;
 pub(crate) const MAX_GO_BYTES: usize = 64 << 10;
 /// Places where one function returns.
 pub(crate) const MAX_RETURNS: usize = 64;
+/// No session is larger.
+pub(crate) const MAX_OFFSET: u32 = 64 << 10;
 /// The longest instruction of x86.
 pub(crate) const MAX_INSTRUCTION_BYTES: usize = 15;

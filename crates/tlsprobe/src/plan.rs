@@ -9,6 +9,10 @@ pub struct ProbePlan {
     pub version: Option<Version>,
     /// At most [`MAX_PROBES`](crate::MAX_PROBES), never empty.
     pub probes: Vec<Probe>,
+    /// Where `SSL *` has the random number of its client, as `SSL_get_client_random` reads it.
+    /// Whoever finds the number of a connection there has that connection's session, so a wrong
+    /// offset does no harm.
+    pub client_random: Option<u32>,
 }
 
 /// A library whose functions can be probed.

@@ -387,6 +387,7 @@ mod tests {
         }
         assert_eq!(compared, plan.probes.len());
         assert_eq!(compared, 8, "all that are looked for");
+        assert!(plan.client_random.is_some());
     }
 
     /// What is true of every plan, whatever the file.
