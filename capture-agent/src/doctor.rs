@@ -10,6 +10,7 @@ use crate::{
     kernel::{self, Hook, Kernel},
     offsets::{self, BTF_PATH},
     privileges,
+    tls::survey,
 };
 
 /// Outcome of one check.
@@ -61,7 +62,7 @@ pub fn checks() -> Vec<Check> {
     {
         report.push(programs(name, hook));
     }
-    report.extend([uprobes(), cgroup(), processes()]);
+    report.extend([uprobes(), encryption(), cgroup(), processes()]);
     report
 }
 
@@ -157,7 +158,7 @@ fn programs(name: &'static str, hook: Hook) -> Check {
 
 fn uprobes() -> Check {
     match read_line("/sys/bus/event_source/devices/uprobe/type") {
-        Some(_) => Check::ok("uprobes", "present (for TLS, in a later version)"),
+        Some(_) => Check::ok("uprobes", "present: TLS libraries can be probed"),
         None => Check::new(
             "uprobes",
             Status::Degraded,
@@ -165,6 +166,26 @@ fn uprobes() -> Check {
             "use a kernel built with CONFIG_UPROBE_EVENTS=y",
         ),
     }
+}
+
+/// What runs here now, whether a capture will select it or not.
+fn encryption() -> Check {
+    const NAMED: usize = 5;
+    let found = survey();
+    let mut detail = format!("{} processes with a TLS library that can be read", found.readable);
+    for (why, names) in &found.opaque {
+        let more = if names.len() > NAMED { ", …" } else { "" };
+        let named: Vec<_> = names.iter().take(NAMED).map(String::as_str).collect();
+        detail.push_str(&format!("; {why}: {}{more}", named.join(", "), why = why.reason()));
+    }
+    if found.incomplete {
+        detail.push_str("; not all were looked at");
+    }
+    if found.opaque.is_empty() {
+        return Check::ok("encrypted traffic", detail);
+    }
+    let remedy = "docs/tls-support.md says what each reason means";
+    Check::new("encrypted traffic", Status::Degraded, detail, remedy)
 }
 
 fn cgroup() -> Check {

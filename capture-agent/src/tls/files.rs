@@ -42,6 +42,13 @@ pub(super) struct FileId {
     changed: (i64, i64),
 }
 
+impl FileId {
+    /// Bytes of the file.
+    pub(super) const fn size(self) -> u64 {
+        self.size
+    }
+}
+
 /// An open regular file of acceptable size.
 pub(super) struct Candidate {
     pub(super) id: FileId,

@@ -5,6 +5,9 @@
 //! already, as long as one before it used the same.
 
 mod files;
+mod survey;
+
+pub(crate) use self::survey::survey;
 
 use std::{
     collections::{HashMap, HashSet},
