@@ -16,5 +16,6 @@ pub mod process;
 pub mod random;
 pub mod servers;
 pub mod snapshot;
+pub mod tls_support;
 pub mod truth;
 pub mod wait;

@@ -228,7 +228,7 @@ mod tests {
         let mut imports = file(DYNAMIC, &[("SSL_read", &READ)]);
         imports[usize::try_from(CODE).unwrap() + READ.len() + 24 + 6] = 0;
         assert_eq!(examine(&imports), Err(Opaque::ImportsOnly));
-        let reasons: std::collections::BTreeSet<_> = Opaque::ALL.map(Opaque::as_str).into();
+        let reasons: BTreeSet<_> = Opaque::ALL.map(Opaque::as_str).into();
         assert_eq!(reasons.len(), Opaque::ALL.len());
     }
 

@@ -1,0 +1,127 @@
+//! What is read of encrypted traffic, each line with the test that shows it. The table in
+//! `docs/tls-support.md` is written from here.
+
+use std::fmt::Write as _;
+
+/// A line of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Case {
+    /// Library, and the program that was tried.
+    pub program: &'static str,
+    /// What becomes of its connections.
+    pub state: &'static str,
+    /// Name of the component test; empty where nothing was tried.
+    pub test: &'static str,
+}
+
+const fn read(program: &'static str, test: &'static str) -> Case {
+    Case { program, state: "read", test }
+}
+
+/// Everything that is claimed.
+pub const CASES: [Case; 16] = [
+    read("OpenSSL 3, dynamic: curl, as a client", "curl_and_python_are_read_at_both_ends"),
+    read("OpenSSL 3, dynamic: Python", "python_over_tls_gives_every_pair_byte_for_byte"),
+    read(
+        "OpenSSL 3, dynamic: nginx, TLS 1.2 and 1.3",
+        "curl_and_nginx_are_read_at_both_ends_in_every_version",
+    ),
+    read(
+        "OpenSSL 3 inside a program with symbols (C)",
+        "openssl_inside_a_program_gives_every_pair_byte_for_byte",
+    ),
+    read(
+        "OpenSSL 3 inside Node, which encrypts in memory",
+        "node_whose_library_never_sees_the_socket_gives_every_pair_byte_for_byte",
+    ),
+    read("GnuTLS, dynamic: wget", "a_client_with_gnutls_gives_every_pair_byte_for_byte"),
+    read(
+        "Go `crypto/tls`, server: with symbols, stripped, PIE",
+        "go_servers_give_every_pair_byte_for_byte_with_and_without_symbols",
+    ),
+    read(
+        "Go `crypto/tls`, client, 64 connections",
+        "a_go_client_with_many_connections_gives_every_pair",
+    ),
+    read(
+        "64 connections at once; resumed sessions",
+        "many_connections_at_once_and_resumed_ones_give_every_pair",
+    ),
+    read(
+        "Connections older than the capture",
+        "a_connection_that_is_older_than_the_capture_is_read_from_then_on",
+    ),
+    Case {
+        program: "A static program without symbols",
+        state: "opaque: `StaticStripped`",
+        test: "a_program_that_names_nothing_is_counted_as_opaque",
+    },
+    Case {
+        program: "`tls: Ignore`",
+        state: "nothing is read",
+        test: "nothing_is_read_of_who_shall_not_be_decrypted",
+    },
+    Case { program: "OpenSSL 1.1, BoringSSL", state: "probed like OpenSSL 3", test: "" },
+    Case {
+        program: "rustls, NSS, mbed TLS, wolfSSL, s2n; Java",
+        state: "opaque: `UnsupportedLibrary`, `Java`",
+        test: "",
+    },
+    Case {
+        program: "STARTTLS (Postgres, SMTP): TLS begins after other bytes",
+        state: "not recognised as TLS",
+        test: "",
+    },
+    Case { program: "TLS inside the kernel (kTLS)", state: "not recognised", test: "" },
+];
+
+/// The table in Markdown.
+#[must_use]
+pub fn table() -> String {
+    let mut text =
+        String::from("| Program | Connections | Component test |\n| --- | --- | --- |\n");
+    for Case { program, state, test } in CASES {
+        let test = if test.is_empty() { "not tried".to_owned() } else { format!("`{test}`") };
+        let written = writeln!(text, "| {program} | {state} | {test} |");
+        debug_assert!(written.is_ok(), "a String takes everything");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{env, fs, path::PathBuf};
+
+    use super::*;
+    use crate::artifacts;
+
+    const BEGIN: &str = "<!-- written by `UPDATE=1 cargo test -p weir-e2e tls_support` -->\n";
+    const END: &str = "<!-- end -->\n";
+
+    fn file(path: &str) -> PathBuf {
+        artifacts::folder().join("..").join(path)
+    }
+
+    #[test]
+    fn each_claim_has_a_test() {
+        let sources = ["e2e/tests/tls.rs", "capture-agent/tests/tls.rs"];
+        let sources = sources.map(|path| fs::read_to_string(file(path)).unwrap()).concat();
+        for Case { program, test, .. } in CASES {
+            let found = test.is_empty() || sources.contains(&format!("fn {test}()"));
+            assert!(found, "{program}: no test {test}");
+        }
+    }
+
+    #[test]
+    fn the_document_has_the_table() {
+        let path = file("docs/tls-support.md");
+        let text = fs::read_to_string(&path).unwrap();
+        let (before, rest) = text.split_once(BEGIN).unwrap();
+        let (_, after) = rest.split_once(END).unwrap();
+        let fresh = [before, BEGIN, &table(), END, after].concat();
+        if env::var_os("UPDATE").is_some() {
+            fs::write(&path, &fresh).unwrap();
+        }
+        assert!(text == fresh || env::var_os("UPDATE").is_some(), "UPDATE=1 writes the table");
+    }
+}
