@@ -130,9 +130,9 @@ pub fn in_syscall(sock: *const Sock, result: i32, flags: i32, direction: Directi
     };
     let sock = sock as u64;
     let call = Call { sock, sequences, tgid, direction, length: result as u32, buffer };
-    record(state, &call);
+    let first = record(state, &call);
     if state.content == ENCRYPTED {
-        tls::moved(state, registers, tgid, buffer);
+        tls::moved(state, registers, tgid, buffer, first);
     }
 }
 
@@ -196,9 +196,9 @@ pub fn after_syscall(registers: *const Registers, result: i64) {
     // SAFETY: as above.
     let buffer = unsafe { buffers::locate(registers, direction, state) };
     let call = Call { sock, sequences, tgid, direction, length: result as u32, buffer };
-    record(state, &call);
+    let first = record(state, &call);
     if state.content == ENCRYPTED {
-        tls::moved(state, registers, tgid, buffer);
+        tls::moved(state, registers, tgid, buffer, first);
     }
     if sequences.closed {
         ByAddress::forget(sock as *const Sock);
@@ -297,24 +297,26 @@ struct Place {
 
 /// Reports one call and moves the connection's position past it.
 #[inline(always)]
-fn record(state: &mut State, call: &Call) {
+fn record(state: &mut State, call: &Call) -> bool {
     let closed = call.sequences.closed;
     if closed && matches!(call.direction, Direction::Egress) {
         // The end of the connection was told of already: nobody gets these bytes.
-        return;
+        return false;
     }
     // SAFETY: a helper without arguments.
     let time_ns = unsafe { bpf_ktime_get_ns() };
     let place = arrive(state, call, time_ns);
-    let first = state.content == UNJUDGED;
-    if first {
+    let judge = state.content == UNJUDGED;
+    // The role is known from the first bytes alone.
+    let first = judge && state.role != Role::Unknown as u8;
+    if judge {
         let encrypted = call.length >= 3 && buffers::begins_tls_record(call.buffer);
         state.content = if encrypted { ENCRYPTED } else { PLAIN };
     }
     if state.content == ENCRYPTED {
         pass(state, call, &place);
-        if first {
-            tls::first_bytes(state, call.tgid, call.buffer, call.length);
+        if judge {
+            tls::first_bytes(state, call.tgid, call.buffer, call.length, first);
         }
     } else {
         report(state, call, &place, buffers::processor_walk);
@@ -323,6 +325,7 @@ fn record(state: &mut State, call: &Call) {
         // What is read after a reset is a connection of its own, since the other was ended.
         end(state);
     }
+    first
 }
 
 /// Takes note of a call: the connection's first one, a turn of it, bytes that went before.

@@ -61,7 +61,9 @@ pub struct State {
     pub content: u8,
     /// Of plaintext: a library's session was found to be this connection's.
     pub joined: u8,
-    pub reserved: [u8; 4],
+    /// Of plaintext: bit 0 when a read was seen from its beginning to its end, bit 1 a write.
+    pub settled: u8,
+    pub reserved: [u8; 3],
 }
 
 impl State {
@@ -88,7 +90,8 @@ impl State {
         egress_awaited: 0,
         content: UNJUDGED,
         joined: 0,
-        reserved: [0; 4],
+        settled: 0,
+        reserved: [0; 3],
     };
 }
 

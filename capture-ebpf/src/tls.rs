@@ -52,6 +52,9 @@ pub struct Caller {
     tgid: u64,
 }
 
+/// A read and a write were seen as a whole, or the connection from its beginning on.
+const SETTLED: u8 = 3;
+
 /// No call moves more: libraries count in `int`, and Go programs have no such buffers.
 const MAX_CALL_BYTES: i64 = i32::MAX as i64;
 
@@ -203,7 +206,7 @@ fn enter(caller: Caller, session: u64, buffer: u64, fourth: u64, stack: u64, kin
 /// The socket of `state`, on which TLS is spoken, moved the bytes in `buffer`: it is the socket of
 /// the call that is under way on this thread or goroutine.
 #[inline(always)]
-pub fn moved(state: &State, registers: *const Registers, tgid: u32, buffer: Buffer) {
+pub fn moved(state: &State, registers: *const Registers, tgid: u32, buffer: Buffer, first: bool) {
     let call = match under_way(Caller::thread()) {
         Some(call) => call,
         None => {
@@ -227,18 +230,29 @@ pub fn moved(state: &State, registers: *const Registers, tgid: u32, buffer: Buff
     if !buffers::begins_tls_record(buffer) {
         return;
     }
-    let Some(stream) = stream_of(state, tgid) else { return };
+    let Some(stream) = stream_of(state, tgid, first) else { return };
     // SAFETY: a map value.
-    unsafe { (*stream).joined = 1 };
+    unsafe {
+        (*stream).joined = 1;
+        // Handshakes are probed last, so whoever sees one from the start sees all that follows.
+        if first && call.kind == HANDSHAKE {
+            (*stream).settled = SETTLED;
+        }
+    }
     let session = Session { session: call.session, tgid: u64::from(tgid) };
     let _ = TLS_SESSIONS.insert(&session, &connection, 0);
     call.connection = connection;
     call.proven = 1;
 }
 
-/// The plaintext of the connection of `state`, made when there is none.
+/// The plaintext of the connection of `state`, made when there is none. `first` says that these
+/// are the connection's first bytes.
+///
+/// A call that is under way when its probes come is not seen, and the probes of a library come
+/// one after the other. So of an older connection nothing is taken until a read and a write were
+/// seen as a whole: a request would else be paired with the response to another one.
 #[inline(always)]
-fn stream_of(state: &State, tgid: u32) -> Option<*mut State> {
+fn stream_of(state: &State, tgid: u32, first: bool) -> Option<*mut State> {
     let connection = state.connection;
     if let Some(stream) = TLS_STREAMS.get_ptr_mut(&connection) {
         return Some(stream);
@@ -255,15 +269,21 @@ fn stream_of(state: &State, tgid: u32) -> Option<*mut State> {
         (*stream).tgid = tgid;
         (*stream).role = Role::Unknown as u8;
         (*stream).announced = state.announced;
+        let probed = TARGETS
+            .get(&tgid)
+            .is_some_and(|target| target.undecided == 0 && target.tls == weir_abi::tls::PROBED);
+        if first && probed {
+            (*stream).settled = SETTLED;
+        }
     }
     Some(stream)
 }
 
 /// The first bytes on a connection where TLS is spoken: keeps what its client chose.
 #[inline(always)]
-pub fn first_bytes(state: &State, tgid: u32, buffer: Buffer, length: u32) {
+pub fn first_bytes(state: &State, tgid: u32, buffer: Buffer, length: u32, first: bool) {
     let Some(bytes) = buffers::client_random(buffer, length) else { return };
-    if stream_of(state, tgid).is_none() {
+    if stream_of(state, tgid, first).is_none() {
         return;
     }
     let random = Random { bytes, tgid: u64::from(tgid) };
@@ -336,6 +356,11 @@ fn leave(caller: Caller, result: i64, random_offset: u64) {
     if call.kind == HANDSHAKE {
         return;
     }
+    let stream = TLS_STREAMS.get_ptr_mut(&connection);
+    if let Some(stream) = stream {
+        // SAFETY: a map value.
+        unsafe { (*stream).settled |= if call.kind & WRITE != 0 { 2 } else { 1 } };
+    }
     let length = if call.kind & EX == 0 {
         result
     } else if result == 1 {
@@ -352,10 +377,15 @@ fn leave(caller: Caller, result: i64, random_offset: u64) {
         let [_, high] = stack_of(caller.id);
         buffer = high - (call.stack - buffer);
     }
-    let Some(stream) = TLS_STREAMS.get_ptr_mut(&connection) else {
+    let Some(stream) = stream else {
         lose(Loss::TlsUnjoined, length as u64, 0);
         return;
     };
+    // SAFETY: a map value.
+    if unsafe { (*stream).settled } != SETTLED {
+        lose(Loss::TlsLate, length as u64, 0);
+        return;
+    }
     let direction = if call.kind & WRITE != 0 { Direction::Egress } else { Direction::Ingress };
     // SAFETY: map values; a session is used by one thread at a time.
     unsafe {
@@ -371,7 +401,7 @@ pub fn ends(connection: u64) {
     if let Some(stream) = TLS_STREAMS.get_ptr_mut(&connection) {
         // SAFETY: a map value.
         unsafe {
-            if (*stream).joined == 1 {
+            if (*stream).joined == 1 && (*stream).settled == SETTLED {
                 segment::plaintext_ends(&mut *stream);
             }
         }

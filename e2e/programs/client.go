@@ -1,4 +1,4 @@
-// A Go client of the component tests: `client URL CONNECTIONS REQUESTS` sends that many requests
+// A Go client of the component tests: `client URL CONNECTIONS REQUESTS` waits for its input to end, then sends that many requests
 // on each of so many connections at once, and fails unless each answer is the request's body.
 package main
 
@@ -33,6 +33,9 @@ func exchange(client *http.Client, url string, body []byte) error {
 func main() {
 	connections, _ := strconv.Atoi(os.Args[2])
 	requests, _ := strconv.Atoi(os.Args[3])
+	if _, err := io.ReadAll(os.Stdin); err != nil {
+		log.Fatal(err)
+	}
 	var group sync.WaitGroup
 	for connection := range connections {
 		group.Go(func() {

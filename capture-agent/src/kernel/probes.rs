@@ -40,7 +40,7 @@ fn begins(function: Function) -> Option<&'static str> {
         Function::SslWrite | Function::GnutlsRecordSend => Some("tls_write"),
         Function::SslReadEx => Some("tls_read_ex"),
         Function::SslWriteEx => Some("tls_write_ex"),
-        Function::SslHandshake => Some("tls_handshake"),
+        Function::SslHandshake | Function::GnutlsHandshake => Some("tls_handshake"),
         Function::GoRead => Some("go_tls_read"),
         Function::GoWrite => Some("go_tls_write"),
         Function::GoHandshake => Some("go_tls_handshake"),
@@ -60,7 +60,11 @@ impl Kernel {
     ) -> Result<Vec<ProbeLink>, StartError> {
         self.load_probes()?;
         let mut links = Vec::new();
-        for probe in &plan.probes {
+        // Handshakes last: the kernel side takes one that it sees for a sign that the rest is in place.
+        let handshakes = |wanted| {
+            plan.probes.iter().filter(move |probe| probe.function.is_handshake() == wanted)
+        };
+        for probe in handshakes(false).chain(handshakes(true)) {
             let Some(name) = begins(probe.function) else { continue };
             // The result first: a call under way has no arguments then, and is passed over.
             let results = match &probe.result {

@@ -1,7 +1,7 @@
 //! Read-only globals of the kernel side, set before it is loaded.
 
 /// Version of every layout in this crate.
-pub const ABI_VERSION: u32 = 3;
+pub const ABI_VERSION: u32 = 4;
 
 /// Set as the read-only global `CONFIG`. Offsets are in bytes and come from the running
 /// kernel's BTF, since Rust programs carry no CO-RE relocations.

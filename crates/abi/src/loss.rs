@@ -20,11 +20,14 @@ pub enum Loss {
     /// Plaintext of a TLS library whose connection is not known: it did not read or write the
     /// socket itself.
     TlsUnjoined = 5,
+    /// Plaintext of a connection that is older than its probes, before both directions were seen
+    /// from a call's beginning to its end: something between may have been missed.
+    TlsLate = 6,
 }
 
 impl Loss {
     /// Number of slots.
-    pub const COUNT: u32 = 6;
+    pub const COUNT: u32 = 7;
 
     /// Every reason, in slot order.
     pub const ALL: [Self; Self::COUNT as usize] = [
@@ -34,6 +37,7 @@ impl Loss {
         Self::CloseUnreported,
         Self::ProcessRingFull,
         Self::TlsUnjoined,
+        Self::TlsLate,
     ];
 
     /// Name for metrics and messages.
@@ -46,6 +50,7 @@ impl Loss {
             Self::CloseUnreported => "close_unreported",
             Self::ProcessRingFull => "process_ring_full",
             Self::TlsUnjoined => "tls_unjoined",
+            Self::TlsLate => "tls_late",
         }
     }
 }

@@ -112,12 +112,12 @@ impl TlsOpaque {
 }
 
 impl TlsCoverage {
-    /// Why a connection of the process gave no plaintext. `established_ns` is 0 when its
-    /// beginning was not seen.
-    pub const fn why_opaque(self, established_ns: u64, first_seen_ns: u64) -> TlsOpaque {
+    /// Why a connection of the process gave no plaintext. `older` says that its first bytes were
+    /// not seen.
+    pub const fn why_opaque(self, older: bool, first_seen_ns: u64) -> TlsOpaque {
         match self {
             Self::Opaque(why) => why,
-            Self::Probed { since_ns } if established_ns == 0 || first_seen_ns < since_ns => {
+            Self::Probed { since_ns } if older || first_seen_ns < since_ns => {
                 TlsOpaque::AttachedLate
             }
             Self::Probed { .. } => TlsOpaque::Unjoined,
@@ -142,10 +142,10 @@ mod tests {
     #[test]
     fn a_probed_process_has_late_connections_and_unjoined_ones() {
         let probed = TlsCoverage::Probed { since_ns: 10 };
-        assert_eq!(probed.why_opaque(0, 20), TlsOpaque::AttachedLate, "older than the capture");
-        assert_eq!(probed.why_opaque(9, 9), TlsOpaque::AttachedLate, "older than the probes");
-        assert_eq!(probed.why_opaque(11, 11), TlsOpaque::Unjoined);
-        assert_eq!(TlsCoverage::Opaque(TlsOpaque::Java).why_opaque(0, 0), TlsOpaque::Java);
-        assert_eq!(TlsCoverage::default().why_opaque(1, 1), TlsOpaque::Unknown);
+        assert_eq!(probed.why_opaque(true, 20), TlsOpaque::AttachedLate, "older than the capture");
+        assert_eq!(probed.why_opaque(false, 9), TlsOpaque::AttachedLate, "older than the probes");
+        assert_eq!(probed.why_opaque(false, 11), TlsOpaque::Unjoined);
+        assert_eq!(TlsCoverage::Opaque(TlsOpaque::Java).why_opaque(true, 0), TlsOpaque::Java);
+        assert_eq!(TlsCoverage::default().why_opaque(false, 1), TlsOpaque::Unknown);
     }
 }

@@ -64,7 +64,7 @@ impl Steps {
     }
 
     /// What `bytes` add to the first argument, if they begin with such an instruction.
-    pub(crate) fn offset_of_first_argument(&mut self, bytes: &[u8], address: u64) -> Option<u32> {
+    pub(crate) fn offset_of_first_argument(bytes: &[u8], address: u64) -> Option<u32> {
         let bytes = bytes.get(..MAX_INSTRUCTION_BYTES).unwrap_or(bytes);
         let instruction = Decoder::with_ip(64, bytes, address, DecoderOptions::NONE).decode();
         let offset = match instruction.mnemonic() {
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn offsets_from_the_first_argument_are_read() {
-        let offset = |bytes: &[u8]| Steps::new().offset_of_first_argument(bytes, 0x1000);
+        let offset = |bytes: &[u8]| Steps::offset_of_first_argument(bytes, 0x1000);
         assert_eq!(offset(&[0x48, 0x8d, 0x8f, 0x60, 0x01, 0, 0]), Some(0x160), "lea rcx, [rdi+]");
         assert_eq!(offset(&[0x48, 0x81, 0xc7, 0x60, 0x01, 0, 0]), Some(0x160), "add rdi,");
         assert_eq!(offset(&[0x48, 0x8d, 0x4f, 0xf8]), None, "lea rcx, [rdi-8]");

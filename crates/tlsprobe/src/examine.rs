@@ -95,9 +95,8 @@ impl Seen {
         }
         match symbol.name {
             b"SSL_get_client_random" => {
-                if self.client_random.is_none() {
-                    self.client_random = symbol.range.and_then(|range| offset_read(image, range));
-                }
+                let found = || symbol.range.and_then(|range| offset_read(image, range));
+                self.client_random = self.client_random.or_else(found);
             }
             b"JLI_Launch" | b"JNI_CreateJavaVM" => self.hint(Opaque::Java, true),
             b"SSL_CTX_set_custom_verify" | b"BORINGSSL_self_test" => {
@@ -143,7 +142,7 @@ fn offset_read(image: &Image<'_>, range: Range<u64>) -> Option<u32> {
             return None;
         }
         let code = image.code(address)?;
-        if let Some(offset) = steps.offset_of_first_argument(code, address) {
+        if let Some(offset) = Steps::offset_of_first_argument(code, address) {
             return Some(offset);
         }
         address = steps.decode(code, address)?.next;

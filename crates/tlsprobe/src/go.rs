@@ -62,14 +62,15 @@ pub(crate) fn suffice(probes: &[Probe]) -> bool {
 /// Whether code begins with the check of Go's stack by the register of its goroutine, as it does
 /// since arguments come in registers.
 fn checks_its_stack(image: &Image<'_>, address: u64) -> bool {
-    match image.code(address) {
-        // cmp rsp, [r14 + 16]
-        Some([0x49, 0x3b, 0x66, 0x10, ..]) => true,
-        // lea r12, [rsp - frame]; cmp r12, [r14 + 16]
-        Some([0x4c, 0x8d, 0x64, 0x24, _, 0x4d, 0x3b, 0x66, 0x10, ..]) => true,
-        Some([0x4c, 0x8d, 0xa4, 0x24, _, _, _, _, 0x4d, 0x3b, 0x66, 0x10, ..]) => true,
-        _ => false,
-    }
+    matches!(
+        image.code(address),
+        // cmp rsp, [r14 + 16], or that of lea r12, [rsp - frame]
+        Some(
+            [0x49, 0x3b, 0x66, 0x10, ..]
+                | [0x4c, 0x8d, 0x64, 0x24, _, 0x4d, 0x3b, 0x66, 0x10, ..]
+                | [0x4c, 0x8d, 0xa4, 0x24, _, _, _, _, 0x4d, 0x3b, 0x66, 0x10, ..]
+        )
+    )
 }
 
 /// File offsets of all places where the function returns. Go has no data between its

@@ -59,6 +59,8 @@ pub enum Function {
     GnutlsRecordRecv,
     /// `ssize_t gnutls_record_send(gnutls_session_t, const void *, size_t)`
     GnutlsRecordSend,
+    /// `int gnutls_handshake(gnutls_session_t)`
+    GnutlsHandshake,
     /// `void gnutls_transport_set_int2(gnutls_session_t, int, int)`
     GnutlsTransportSetInt2,
     /// `func (c *Conn) Read(b []byte) (int, error)` of `crypto/tls`
@@ -98,6 +100,7 @@ impl Function {
             b"SSL_set_fd" => Self::SslSetFd,
             b"gnutls_record_recv" => Self::GnutlsRecordRecv,
             b"gnutls_record_send" => Self::GnutlsRecordSend,
+            b"gnutls_handshake" => Self::GnutlsHandshake,
             b"gnutls_transport_set_int2" => Self::GnutlsTransportSetInt2,
             _ => return None,
         })
@@ -106,7 +109,7 @@ impl Function {
     /// How many arguments a probe reads, all in registers.
     pub fn arguments(self) -> usize {
         match self {
-            Self::SslHandshake => 1,
+            Self::SslHandshake | Self::GnutlsHandshake => 1,
             Self::SslSetFd => 2,
             Self::SslRead
             | Self::SslWrite
@@ -124,6 +127,11 @@ impl Function {
         !matches!(self, Self::SslSetFd | Self::GnutlsTransportSetInt2)
     }
 
+    /// Whether it begins a connection.
+    pub fn is_handshake(self) -> bool {
+        matches!(self, Self::SslHandshake | Self::GnutlsHandshake | Self::GoHandshake)
+    }
+
     pub(crate) fn is_go(self) -> bool {
         matches!(self, Self::GoRead | Self::GoWrite | Self::GoHandshake)
     }
@@ -131,7 +139,10 @@ impl Function {
     pub(crate) fn is_gnutls(self) -> bool {
         matches!(
             self,
-            Self::GnutlsRecordRecv | Self::GnutlsRecordSend | Self::GnutlsTransportSetInt2
+            Self::GnutlsRecordRecv
+                | Self::GnutlsRecordSend
+                | Self::GnutlsHandshake
+                | Self::GnutlsTransportSetInt2
         )
     }
 }

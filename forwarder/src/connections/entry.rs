@@ -323,8 +323,9 @@ impl Live {
         if std::mem::replace(&mut self.decrypted, true) {
             return;
         }
-        let Facts { established_ns, first_seen_ns, .. } = self.facts;
-        let why = self.attribution.tls(self.tgid).why_opaque(established_ns, first_seen_ns);
+        let Facts { role, first_seen_ns, .. } = self.facts;
+        let older = role == Role::Unknown;
+        let why = self.attribution.tls(self.tgid).why_opaque(older, first_seen_ns);
         pipeline.tls(&self.facts, TlsNews::Opaque { why, bytes }, book);
         let reason = UndecodableReason::Tls;
         pipeline.event(&mut self.facts, Event::Opaque { reason }, book);
