@@ -39,10 +39,11 @@ pub const CASES: [Case; 16] = [
         "Go `crypto/tls`, server: with symbols, stripped, PIE",
         "go_servers_give_every_pair_byte_for_byte_with_and_without_symbols",
     ),
-    read(
-        "Go `crypto/tls`, client, 64 connections",
-        "a_go_client_with_many_connections_gives_every_pair",
-    ),
+    Case {
+        program: "Go `crypto/tls`, client, 64 connections",
+        state: "not sound yet: a read may be told before the write that it answers",
+        test: "a_go_client_with_many_connections_gives_every_pair",
+    },
     read(
         "64 connections at once; resumed sessions",
         "many_connections_at_once_and_resumed_ones_give_every_pair",
