@@ -176,7 +176,8 @@ fn encryption() -> Check {
     for (why, names) in &found.opaque {
         let more = if names.len() > NAMED { ", …" } else { "" };
         let named: Vec<_> = names.iter().take(NAMED).map(String::as_str).collect();
-        detail.push_str(&format!("; {why}: {}{more}", named.join(", "), why = why.reason()));
+        let why = why.reason();
+        detail.extend(["; ", why, ": ", &named.join(", "), more]);
     }
     if found.incomplete {
         detail.push_str("; not all were looked at");

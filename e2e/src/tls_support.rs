@@ -75,14 +75,14 @@ pub const CASES: [Case; 15] = [
 /// The table in Markdown.
 #[must_use]
 pub fn table() -> String {
-    let mut text =
+    let mut table =
         String::from("| Program | Connections | Component test |\n| --- | --- | --- |\n");
     for Case { program, state, test } in CASES {
-        let test = if test.is_empty() { "not tried".to_owned() } else { format!("`{test}`") };
-        let written = writeln!(text, "| {program} | {state} | {test} |");
+        let shown = if test.is_empty() { "not tried".to_owned() } else { format!("`{test}`") };
+        let written = writeln!(table, "| {program} | {state} | {shown} |");
         debug_assert!(written.is_ok(), "a String takes everything");
     }
-    text
+    table
 }
 
 #[cfg(test)]

@@ -165,7 +165,9 @@ mod tests {
     fn connections_and_bytes_are_counted_by_reason() {
         let mut counts = TlsCounts::default();
         let news = [TlsNews::Read, opaque(TlsOpaque::Go), opaque(TlsOpaque::Go)];
-        news.into_iter().for_each(|news| counts.note(news));
+        for news in news {
+            counts.note(news);
+        }
         counts.note(TlsNews::BeginsOpaque(TlsOpaque::Go));
         assert_eq!(counts.read_connections, 1);
         assert_eq!(counts.opaque_connections, [("go", 2)].into());

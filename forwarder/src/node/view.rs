@@ -222,7 +222,6 @@ impl Pages for View {
                     records: difference(&counted.map(records).unwrap_or_default(), &before),
                     tls: counted.map(tls).unwrap_or_default(),
                     last_record_time: grew.get(key).and_then(|(_, time)| *time),
-                    ..NodeCapture::default()
                 }
             })
             .collect();
