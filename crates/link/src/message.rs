@@ -58,7 +58,6 @@ pub struct Targets {
     /// Uids of pods. Without any, every hook is detached.
     pub pods: BTreeSet<String>,
     /// Those of them whose encrypted connections nobody wants read.
-    #[serde(default)]
     pub undisclosed: BTreeSet<String>,
 }
 
