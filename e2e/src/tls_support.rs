@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn each_claim_has_a_test() {
-        let sources = ["e2e/tests/tls.rs", "capture-agent/tests/tls.rs"];
+        let sources = ["e2e/tests/tls.rs", "capture-agent/tests/probes.rs"];
         let sources = sources.map(|path| fs::read_to_string(file(path)).unwrap()).concat();
         for Case { program, test, .. } in CASES {
             let found = test.is_empty() || sources.contains(&format!("fn {test}()"));
