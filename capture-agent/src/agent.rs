@@ -316,9 +316,9 @@ impl Worker {
     fn consider_new(&mut self, process: Process) {
         let process = self.processes.insert(process);
         if self.wants(&process) {
-            tracing::debug!(pid = process.pid, service = %process.service, "capturing");
             self.targets.insert(process.pid);
             self.add_target(&process, true);
+            tracing::debug!(pid = process.pid, service = %process.service, "capturing");
         } else {
             self.release(process.pid);
         }
@@ -332,8 +332,8 @@ impl Worker {
     fn decide(&mut self, process: &Process) {
         let wanted = self.wants(process);
         if wanted && self.targets.insert(process.pid) {
-            tracing::debug!(pid = process.pid, service = %process.service, "capturing");
             self.add_target(process, false);
+            tracing::debug!(pid = process.pid, service = %process.service, "capturing");
         } else if !wanted {
             self.release(process.pid);
         }
