@@ -162,7 +162,7 @@ fn check_client(folder: &Path, hook: &'static str, family: Family, read: &str, w
     client.args(["fetch", family.word(), &server.address.port().to_string(), read, write]);
     client.args([count.to_string(), size.to_string()]).arg(&go);
     let mut client = Running::start("fetch", folder, client).unwrap();
-    run.process.wait_for_text(&format!("pid={}", client.pid())).unwrap();
+    run.process.wait_for_text(&format!("capturing pid={} ", client.pid())).unwrap();
     fs::write(&go, "").unwrap();
     assert!(client.wait_exit().unwrap().success(), "{}", client.output());
     run.finish().unwrap();
