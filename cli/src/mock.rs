@@ -192,12 +192,8 @@ impl MockCommand {
     }
 
     fn results_directory(&self) -> Option<PathBuf> {
-        if self.no_out {
-            return None;
-        }
-        let name = clock::now().to_string().replace(':', "-");
-        let name = format!("results/mocked-{}", name.replace('T', "_"));
-        Some(self.out.clone().unwrap_or_else(|| self.input.join(name)))
+        let usual = || snapshot::results_directory(&self.input, "mocked");
+        (!self.no_out).then(|| self.out.clone().unwrap_or_else(usual))
     }
 }
 

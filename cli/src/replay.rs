@@ -25,7 +25,7 @@ use self::{
     results::Results,
     user::User,
 };
-use crate::{clock, explain::Output, run::time, signals::StopSignals, style::Style, tls};
+use crate::{explain::Output, run::time, signals::StopSignals, snapshot, style::Style, tls};
 
 /// Send recorded requests again and compare the answers.
 ///
@@ -168,12 +168,8 @@ impl ReplayCommand {
     }
 
     fn results_directory(&self) -> Option<PathBuf> {
-        if self.no_out {
-            return None;
-        }
-        let name = clock::now().to_string().replace(':', "-");
-        let name = format!("results/replayed-{}", name.replace('T', "_"));
-        Some(self.out.clone().unwrap_or_else(|| self.input.join(name)))
+        let usual = || snapshot::results_directory(&self.input, "replayed");
+        (!self.no_out).then(|| self.out.clone().unwrap_or_else(usual))
     }
 
     fn exit_code(

@@ -23,7 +23,7 @@ use weir_rrpair::{
 
 use self::number::Numbering;
 pub use self::number::{Numbers, Order};
-use crate::receiver::Pair;
+use crate::{clock, receiver::Pair};
 
 /// What a snapshot says of itself, and where it goes.
 #[derive(Clone, Debug)]
@@ -303,6 +303,12 @@ fn renumber(path: &Path, ordinal: u64) -> io::Result<()> {
     } else {
         write_whole(path, record.as_bytes())
     }
+}
+
+/// Where the results of a run over a directory go unless told: `results/<done>-TIME` in it.
+pub(crate) fn results_directory(input: &Path, done: &str) -> PathBuf {
+    let time = clock::now().to_string().replace(':', "-").replace('T', "_");
+    input.join(format!("results/{done}-{time}"))
 }
 
 pub(crate) fn random_uuid() -> Uuid {
