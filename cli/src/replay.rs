@@ -5,6 +5,7 @@ mod load;
 mod outcome;
 mod output;
 mod results;
+mod tally;
 mod user;
 
 use std::{
@@ -134,17 +135,19 @@ impl ReplayCommand {
         let uses_tls = traffic.items.iter().any(|item| item.target.tls);
         let tls = Arc::new(tls::config(uses_tls, self.ca_file.as_deref())?);
         let mut signals = StopSignals::catch().context("catch signals")?;
-        let user = |learning| User {
+        let mut ended = Ended::new(&traffic);
+        let user = |times, first| User {
             traffic: Arc::clone(&traffic),
             tls: Arc::clone(&tls),
             timeout: self.timeout,
-            times: if learning { 1 } else { self.times },
+            ignore_bodies: self.ignore_body_changes,
+            first,
+            times,
             deadline: None,
         };
-        let mut ended = Ended::default();
         if self.learn {
             tokio::select! {
-                learnt = Box::pin(user(true).run()) => ended.learn(learnt),
+                learnt = Box::pin(user(1, Arc::clone(&ended.learnt)).run()) => ended.learn(learnt),
                 () = signals.recv() => bail!("interrupted while learning"),
             }
         }
@@ -152,7 +155,8 @@ impl ReplayCommand {
         let mut users = tokio::task::JoinSet::new();
         for _ in 0..self.vus {
             let deadline = self.duration.map(|duration| started + duration);
-            users.spawn(User { deadline, ..user(false) }.run());
+            let first = Arc::clone(&ended.first);
+            users.spawn(User { deadline, ..user(self.times, first) }.run());
         }
         loop {
             tokio::select! {

@@ -11,7 +11,10 @@ use std::{
     net::{TcpListener, TcpStream},
     path::Path,
     process::Command,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
 };
 
@@ -186,6 +189,25 @@ fn the_bytes_on_the_wire_are_the_recorded_ones_in_order_and_by_connection() {
     assert_eq!(report["notSent"]["a call that the service makes (direction OUT)"], 1);
 }
 
+#[test]
+fn without_the_number_of_a_connection_those_of_one_session_share_one() {
+    let (address, got) = serve(ok);
+    let folder = tempfile::tempdir().unwrap();
+    let raw = |number: u8| format!("GET /{number} HTTP/1.1\r\nHost: rocket\r\n\r\n").into_bytes();
+    let pairs = (0..9).map(|number| {
+        let mut pair = pair(number, 0, &raw(number), 200, "{}");
+        pair.as_object_mut().unwrap().remove("netinfo");
+        pair["session"] = ["anna", "ben", "cleo"][usize::from(number % 3)].into();
+        pair
+    });
+    write(folder.path(), &pairs.collect::<Vec<_>>());
+    let ended = replay(folder.path(), &address, &["--no-out"]);
+    assert!(ended.stdout.contains("(9 of 9)"), "{}", ended.stdout);
+    let expected: Vec<Vec<_>> =
+        (0..3).map(|first| (0..3).map(|turn| raw(first + turn * 3)).collect()).collect();
+    assert_eq!(*got.lock().unwrap(), expected);
+}
+
 fn buggy(request: &[u8]) -> (u16, Vec<(&'static str, String)>, String) {
     let line = request.split(|byte| *byte == b'\r').next().unwrap();
     if line.windows(4).any(|four| four == b"\x7f HT" || four == b"%7F ") {
@@ -307,6 +329,118 @@ fn users_and_times_multiply_and_a_dead_server_is_counted() {
     let dead = replay(folder.path(), &free, &["--no-out", "--fail-if", "requests.failed > 0"]);
     assert_eq!(dead.code, Some(1), "{}", dead.stderr);
     assert!(dead.stdout.contains("cannot connect"), "{}", dead.stdout);
+}
+
+/// A golden record of the contract as something that the service answered.
+fn golden(name: &str, number: u8) -> Value {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/contract/golden");
+    let text = fs::read(Path::new(folder).join(name)).unwrap();
+    let mut record: Value = serde_json::from_slice(&text).unwrap();
+    record["direction"] = "IN".into();
+    record["uuid"] = BASE64_STANDARD.encode([number; 16]).into();
+    record
+}
+
+#[test]
+fn what_cannot_be_sent_is_counted_by_reason_and_never_passed_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let raw = b"GET /a HTTP/1.1\r\nHost: rocket\r\n\r\n";
+    let mut cut = pair(4, 1, raw, 200, "{}");
+    cut["tags"] = json!({ "truncated": "request" });
+    let grpc = "grpc-unary.json";
+    write(
+        folder.path(),
+        &[
+            pair(1, 1, raw, 200, "{}"),
+            golden(grpc, 2),
+            golden(grpc, 3),
+            cut,
+            golden("postgres-query.json", 5),
+        ],
+    );
+    let (address, got) = serve(ok);
+    let ended = replay(folder.path(), &address, &["--no-out", "-o", "json"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let report: Value = serde_json::from_str(&ended.stdout).unwrap();
+    let expected = json!({
+        "gRPC needs HTTP/2, which replay does not send yet": 2,
+        "not HTTP": 1,
+        "the request body was not captured whole": 1,
+    });
+    assert_eq!(report["notSent"], expected);
+    assert_eq!(got.lock().unwrap().iter().map(Vec::len).sum::<usize>(), 1);
+    let ended = replay(folder.path(), &address, &["--no-out"]);
+    assert!(
+        ended.stdout.contains("not sent: 2 × gRPC needs HTTP/2, which replay does not send yet"),
+        "{}",
+        ended.stdout
+    );
+}
+
+/// A new number in each answer, beside what stays.
+fn counting(_: &[u8]) -> (u16, Vec<(&'static str, String)>, String) {
+    static COUNT: AtomicUsize = AtomicUsize::new(1_000);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    (200, Vec::new(), format!(r#"{{"visit":{count},"name":"Falcon"}}"#))
+}
+
+#[test]
+fn values_that_are_new_every_time_are_learnt_before_and_listed() {
+    let folder = tempfile::tempdir().unwrap();
+    let raw = b"GET /visit HTTP/1.1\r\nHost: rocket\r\n\r\n";
+    write(folder.path(), &[pair(1, 1, raw, 200, r#"{"visit":7,"name":"Falcon"}"#)]);
+    let (address, got) = serve(counting);
+    let plain = replay(folder.path(), &address, &["--no-out"]);
+    assert!(plain.stdout.contains("$.visit: 7 → 1"), "{}", plain.stdout);
+    assert!(plain.stdout.contains("(0 of 1)"), "{}", plain.stdout);
+    // A/A first: everything once more, uncounted.
+    let learnt = replay(folder.path(), &address, &["--no-out", "--learn", "-o", "json"]);
+    let report: Value = serde_json::from_str(&learnt.stdout).unwrap();
+    let all = report["endpoints"].as_array().unwrap().last().unwrap();
+    assert_eq!(all["metrics"]["requests"]["total"], 1.0);
+    assert_eq!(all["metrics"]["requests"]["result-match-pct"], 100.0);
+    assert_eq!(
+        report["volatile"],
+        json!([{ "endpoint": "GET /visit", "location": "$.visit", "why": "differs between repetitions" }])
+    );
+    // Repetitions teach the same.
+    let often = replay(folder.path(), &address, &["--no-out", "--times", "2"]);
+    assert!(often.stdout.contains("(2 of 2)"), "{}", often.stdout);
+    assert_eq!(got.lock().unwrap().iter().map(Vec::len).sum::<usize>(), 5);
+    // What differs otherwise is still told.
+    write(folder.path(), &[pair(1, 1, raw, 200, r#"{"visit":7,"name":"Soyuz"}"#)]);
+    let other = replay(folder.path(), &address, &["--no-out", "--learn"]);
+    assert!(other.stdout.contains("$.name: Soyuz → Falcon"), "{}", other.stdout);
+    assert!(other.stdout.contains("(0 of 1)"), "{}", other.stdout);
+}
+
+#[test]
+fn a_replay_may_last_for_a_time_and_goes_to_each_services_own_address() {
+    let folder = tempfile::tempdir().unwrap();
+    let raw = b"GET /a HTTP/1.1\r\nHost: rocket\r\n\r\n";
+    let mut other = pair(2, 2, raw, 200, "{}");
+    other["service"] = "auth".into();
+    let mut third = pair(3, 3, raw, 200, "{}");
+    third["service"] = "nobody".into();
+    write(folder.path(), &[pair(1, 1, raw, 200, "{}"), other, third]);
+    let ((rocket, at_rocket), (auth, at_auth)) = (serve(ok), serve(ok));
+    let to =
+        [&format!("rocket={rocket}"), "--test-against", &format!("auth={auth}")].map(String::from);
+    let more = ["--no-out", "--for", "2s", "--rewrite-host", "-o", "json"];
+    let more: Vec<_> = to[1..].iter().map(String::as_str).chain(more).collect();
+    let ended = replay(folder.path(), &to[0], &more);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let report: Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!(report["notSent"]["no --test-against for the service nobody"], 1);
+    let all = report["endpoints"].as_array().unwrap().last().unwrap();
+    let total = all["metrics"]["requests"]["total"].as_f64().unwrap();
+    let requests = |got: &Got| got.lock().unwrap().concat();
+    let (to_rocket, to_auth) = (requests(&at_rocket), requests(&at_auth));
+    assert!(to_rocket.len() > 1, "it went on after the first round");
+    assert_eq!(total.to_string(), (to_rocket.len() + to_auth.len()).to_string());
+    let with = |host: &str| format!("GET /a HTTP/1.1\r\nHost: {host}\r\n\r\n").into_bytes();
+    assert!(to_rocket.iter().all(|request| *request == with(&rocket)));
+    assert!(to_auth.iter().all(|request| *request == with(&auth)));
 }
 
 #[test]

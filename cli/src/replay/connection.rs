@@ -13,6 +13,8 @@ use crate::dial::{Stream, dial};
 
 /// Bytes of an answer's body that are kept.
 const MAX_BODY_BYTES: usize = 64 << 20;
+/// Bytes that are read at once.
+const BUFFER_BYTES: usize = 16 * 1024;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +35,7 @@ pub(super) enum NoAnswer {
 
 pub(super) struct Connection {
     stream: Box<dyn Stream>,
+    buffer: Box<[u8]>,
     /// It was used before.
     pub(super) is_used: bool,
 }
@@ -40,7 +43,7 @@ pub(super) struct Connection {
 impl Connection {
     pub(super) async fn open(target: &Target, tls: &Arc<ClientConfig>) -> Result<Self, NoAnswer> {
         let stream = dial(target, tls).await.map_err(NoAnswer::Connect)?;
-        Ok(Self { stream, is_used: false })
+        Ok(Self { stream, buffer: vec![0; BUFFER_BYTES].into(), is_used: false })
     }
 
     /// Sends a request and reads its answer.
@@ -50,7 +53,7 @@ impl Connection {
         to_head: bool,
     ) -> Result<Message, NoAnswer> {
         let mut reader = Reader::new(Kind::Response { to_head }, MAX_BODY_BYTES);
-        let mut buffer = vec![0; 16 * 1024];
+        let buffer = &mut self.buffer;
         let (mut read, mut write) = tokio::io::split(&mut self.stream);
         // A server may answer and close before it has read everything.
         let writing = async {
@@ -62,7 +65,7 @@ impl Connection {
         };
         let reading = async {
             loop {
-                let count = match read.read(&mut buffer).await {
+                let count = match read.read(buffer).await {
                     Ok(count) => count,
                     Err(_) if reader.is_untouched() => return Err(NoAnswer::Closed),
                     Err(error) => return Err(NoAnswer::Io(error)),

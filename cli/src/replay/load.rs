@@ -1,13 +1,13 @@
 //! From a directory to requests in the order in which they were recorded.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     fmt,
     path::Path,
 };
 
 use weir_replay::{
-    carry::Sent,
+    carry::{Minting, Sent, sends_any},
     compare::{Answer, Change, changes},
     head::Head,
     target::{Against, Target},
@@ -20,15 +20,20 @@ use crate::snapshot;
 /// One request to send.
 pub(super) struct Item {
     pub(super) record: RrPair,
-    pub(super) request: Outgoing,
+    /// The request as it goes out, unless it carries what the server has minted anew.
+    pub(super) bytes: Vec<u8>,
+    /// Its parts, when it may carry such values.
+    pub(super) carrier: Option<Outgoing>,
     pub(super) target: Target,
-    /// Number of the recorded connection.
-    pub(super) connection: usize,
-    /// No later request is on that connection.
+    /// Method and path, as the report groups by.
+    pub(super) endpoint: String,
+    /// Number of the recorded connection together with the target.
+    pub(super) lane: usize,
+    /// No later request is on that lane.
     pub(super) is_last: bool,
     pub(super) to_head: bool,
-    /// Head of the recorded answer, to find new tokens by.
-    pub(super) answer_head: Head,
+    /// Head of the recorded answer, when later requests send values that this answer mints.
+    pub(super) minting_head: Option<Head>,
 }
 
 /// Everything that is sent.
@@ -54,9 +59,10 @@ impl fmt::Display for LeftOut {
 }
 
 impl Item {
-    /// Method and path, as the report groups by.
-    pub(super) fn endpoint(&self) -> String {
-        format!("{} {}", self.record.command, self.record.location)
+    /// The recorded answer's body.
+    pub(super) fn recorded_body(&self) -> &[u8] {
+        let response = self.record.http.as_ref().and_then(|http| http.res.as_ref());
+        response.map(|response| response.body.0.as_slice()).unwrap_or_default()
     }
 
     /// The recorded answer, to be compared with.
@@ -84,21 +90,38 @@ impl Traffic {
         records.sort_by_key(|record| (record.ts, record.uuid.0));
         let mut traffic =
             Self { items: Vec::new(), sent: Sent::default(), left_out: LeftOut::default() };
-        let mut connections = HashMap::new();
+        let mut lanes = Lanes::default();
         for record in records {
-            match item(record, against, rewrite_host, &mut connections) {
-                Ok(item) => {
-                    traffic.sent.note(&item.request);
-                    traffic.items.push(item);
-                }
+            match item(record, against, rewrite_host, &mut lanes) {
+                Ok(item) => traffic.items.push(item),
                 Err(reason) => *traffic.left_out.0.entry(reason).or_default() += 1,
             }
         }
         let mut seen = BTreeSet::new();
         for item in traffic.items.iter_mut().rev() {
-            item.is_last = seen.insert(item.connection);
+            item.is_last = seen.insert(item.lane);
         }
+        traffic.find_carriers();
         Ok(traffic)
+    }
+
+    /// Most requests carry nothing and most answers mint nothing that is sent later: those are
+    /// told here, once.
+    fn find_carriers(&mut self) {
+        for request in self.items.iter().filter_map(|item| item.carrier.as_ref()) {
+            self.sent.note(request);
+        }
+        let mut minted = HashSet::new();
+        for item in &mut self.items {
+            let head = Head::from_raw(&wire::response(&item.record, true).unwrap_or_default());
+            let values = self.sent.minted_by(Minting { head: &head, body: item.recorded_body() });
+            let values: Vec<_> = values.collect();
+            item.minting_head = (!values.is_empty()).then_some(head);
+            minted.extend(values);
+        }
+        for item in &mut self.items {
+            item.carrier = item.carrier.take().filter(|request| sends_any(request, &minted));
+        }
     }
 
     /// Where requests go, for people.
@@ -111,15 +134,38 @@ impl Traffic {
 
     /// What differs between recorded answers to the same request.
     pub(super) fn recorded_twice(&self) -> Vec<(String, Vec<Change>)> {
-        let mut first: HashMap<Vec<u8>, &Item> = HashMap::new();
+        let mut first: HashMap<&[u8], &Item> = HashMap::new();
         let mut found = Vec::new();
         for item in &self.items {
-            let other = *first.entry(item.request.to_bytes()).or_insert(item);
+            let other = *first.entry(&item.bytes).or_insert(item);
             if !std::ptr::eq(other, item) && other.record.status == item.record.status {
-                found.push((item.endpoint(), changes(other.answer(), item.answer())));
+                found.push((item.endpoint.clone(), changes(other.answer(), item.answer())));
             }
         }
         found
+    }
+}
+
+/// Numbers of connections and lanes.
+#[derive(Default)]
+struct Lanes {
+    connections: HashMap<(String, u64), usize>,
+    lanes: HashMap<(usize, Target), usize>,
+}
+
+impl Lanes {
+    fn of(&mut self, record: &RrPair, target: &Target) -> usize {
+        let connection = match &record.netinfo {
+            Some(netinfo) => {
+                (record.tags.value("k8sAppPodName").unwrap_or_default().to_owned(), netinfo.id)
+            }
+            // Nobody says which: those of one client share one.
+            None => (record.session.clone().unwrap_or_default(), 0),
+        };
+        let count = self.connections.len();
+        let connection = *self.connections.entry(connection).or_insert(count);
+        let count = self.lanes.len();
+        *self.lanes.entry((connection, target.clone())).or_insert(count)
     }
 }
 
@@ -127,7 +173,7 @@ fn item(
     record: RrPair,
     against: &[Against],
     rewrite_host: bool,
-    connections: &mut HashMap<(String, u64), usize>,
+    lanes: &mut Lanes,
 ) -> Result<Item, String> {
     if record.direction == Direction::Out {
         return Err("a call that the service makes (direction OUT)".to_owned());
@@ -139,17 +185,15 @@ fn item(
     if rewrite_host {
         request.head.set("Host", target.authority().as_bytes());
     }
-    let pod = record.tags.value("k8sAppPodName").unwrap_or_default().to_owned();
-    let count = connections.len();
-    let connection = match &record.netinfo {
-        Some(netinfo) => *connections.entry((pod, netinfo.id)).or_insert(count),
-        // Nobody says which: those of one client share one.
-        None => {
-            *connections.entry((record.session.clone().unwrap_or_default(), 0)).or_insert(count)
-        }
-    };
-    let to_head = record.command == "HEAD";
-    let answer = wire::response(&record, true).unwrap_or_default();
-    let answer_head = Head::from_raw(&answer);
-    Ok(Item { record, request, target, connection, is_last: false, to_head, answer_head })
+    Ok(Item {
+        lane: lanes.of(&record, &target),
+        endpoint: format!("{} {}", record.command, record.location),
+        bytes: request.to_bytes(),
+        carrier: Some(request),
+        target,
+        is_last: false,
+        to_head: record.command == "HEAD",
+        minting_head: None,
+        record,
+    })
 }

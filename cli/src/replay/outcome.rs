@@ -1,24 +1,30 @@
 //! What a replay found.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
+    sync::OnceLock,
     time::Duration,
 };
 
 use weir_replay::{
-    compare::{Answer, Change, Volatile, Why, changes},
-    message::Message,
+    compare::{Change, Volatile, Why},
     report::{self, Report},
 };
 use weir_rrpair::Uuid;
 
-use super::{load::Traffic, user::Seen};
+use super::{
+    load::Traffic,
+    tally::{Answered, First, Tally, learn_repeated},
+};
 
 /// Everything that was seen.
-#[derive(Default)]
 pub(super) struct Ended {
-    learnt: Vec<Seen>,
-    seen: Vec<Seen>,
+    /// Answers of the round that was only to learn from.
+    pub(super) learnt: First,
+    /// Answers of the rounds that count.
+    pub(super) first: First,
+    volatile: Volatile,
+    tallies: Vec<Tally>,
     pub(super) elapsed: Duration,
 }
 
@@ -46,27 +52,30 @@ pub(super) struct Outcome {
     pub(super) verdicts: Vec<Verdict>,
     pub(super) volatile: Volatile,
     /// The first answer to each item.
-    pub(super) answers: BTreeMap<usize, Message>,
+    pub(super) first: First,
     pub(super) carried: usize,
 }
 
 impl Ended {
-    pub(super) fn learn(&mut self, seen: Vec<Seen>) {
-        self.learnt = seen;
+    pub(super) fn new(traffic: &Traffic) -> Self {
+        let none = || traffic.items.iter().map(|_| OnceLock::new()).collect();
+        Self {
+            learnt: none(),
+            first: none(),
+            volatile: Volatile::default(),
+            tallies: Vec::new(),
+            elapsed: Duration::ZERO,
+        }
     }
 
-    pub(super) fn add(&mut self, seen: Vec<Seen>) {
-        self.seen.extend(seen);
+    /// Keeps what the round taught, not what it was answered.
+    pub(super) fn learn(&mut self, learnt: Tally) {
+        self.volatile.merge(learnt.volatile);
     }
-}
 
-pub(super) fn answer(message: &Message) -> Answer<'_> {
-    let codings = message.head.first("content-encoding").unwrap_or_default();
-    let whole = message.body_bytes == message.body.len() as u64;
-    Answer {
-        status: message.status().unwrap_or_default(),
-        codings: std::str::from_utf8(codings).unwrap_or_default(),
-        body: whole.then_some(message.body.as_slice()),
+    pub(super) fn add(&mut self, mut tally: Tally) {
+        self.volatile.merge(std::mem::take(&mut tally.volatile));
+        self.tallies.push(tally);
     }
 }
 
@@ -77,32 +86,36 @@ pub(super) fn evaluate(
     ignore_bodies: bool,
     baseline: Option<&Baseline>,
 ) -> Outcome {
-    let volatile = learn(traffic, &ended, ignore_bodies);
+    let Ended { learnt, first, volatile, tallies, elapsed } = ended;
+    let volatile = learn(traffic, &learnt, &first, volatile, ignore_bodies);
     let mut verdicts: BTreeMap<usize, Verdict> = BTreeMap::new();
-    let mut samples = Vec::with_capacity(ended.seen.len());
-    let mut answers = BTreeMap::new();
+    let mut samples = Vec::new();
     let mut carried = 0;
-    for seen in ended.seen {
-        let Some(item) = traffic.items.get(seen.item) else { continue };
-        carried += seen.carried;
-        let verdict = verdict(traffic, &seen, &volatile, ignore_bodies);
-        let outcome = match (&seen.answer, verdict.matches) {
-            (Err(_), _) => report::Outcome::Failed,
-            (Ok(_), true) => report::Outcome::Matched,
-            (Ok(_), false) => report::Outcome::Differed,
-        };
-        let record = &item.record;
-        samples.push((record.command.as_ref(), record.location.as_str(), outcome, seen.latency));
-        match verdicts.get_mut(&seen.item) {
-            Some(worst) if worst.matches => *worst = verdict,
-            Some(_) => {}
-            None => {
-                verdicts.insert(seen.item, verdict);
+    for tally in tallies {
+        carried += tally.carried;
+        let mut outcomes = Vec::with_capacity(tally.results.len());
+        for result in tally.results {
+            let Some(item) = traffic.items.get(result.item) else { continue };
+            let endpoint = (item.record.command.as_ref(), item.record.location.as_str());
+            let verdict = verdict(traffic, result, &volatile);
+            let outcome = match (&verdict.error, verdict.matches) {
+                (Some(_), _) => report::Outcome::Failed,
+                (None, true) => report::Outcome::Matched,
+                (None, false) => report::Outcome::Differed,
+            };
+            outcomes.push((endpoint, outcome));
+            match verdicts.get_mut(&verdict.item) {
+                Some(worst) if worst.matches => *worst = verdict,
+                Some(_) => {}
+                None => {
+                    verdicts.insert(verdict.item, verdict);
+                }
             }
         }
-        if let Ok(message) = seen.answer {
-            answers.entry(seen.item).or_insert(message);
-        }
+        samples.extend(tally.samples.iter().filter_map(|sample| {
+            let ((method, path), outcome) = *outcomes.get(sample.result as usize)?;
+            Some((method, path, outcome, sample.latency))
+        }));
     }
     let mut verdicts: Vec<_> = verdicts.into_values().collect();
     if let Some(baseline) = baseline {
@@ -112,64 +125,47 @@ pub(super) fn evaluate(
             verdict.is_new = !verdict.matches && !known;
         }
     }
-    let report = Report::new(samples, ended.elapsed);
-    Outcome { report, verdicts, volatile, answers, carried }
+    let report = Report::new(samples, elapsed);
+    Outcome { report, verdicts, volatile, first, carried }
 }
 
-fn learn(traffic: &Traffic, ended: &Ended, ignore_bodies: bool) -> Volatile {
-    let mut volatile = Volatile::default();
+fn learn(
+    traffic: &Traffic,
+    learnt: &First,
+    first: &First,
+    mut volatile: Volatile,
+    ignore_bodies: bool,
+) -> Volatile {
     if ignore_bodies {
-        return volatile;
+        return Volatile::default();
+    }
+    for (number, item) in traffic.items.iter().enumerate() {
+        let [before, after] =
+            [learnt, first].map(|round| round.get(number).and_then(OnceLock::get));
+        if let (Some(before), Some(after)) = (before, after) {
+            learn_repeated(&mut volatile, item, before, after);
+        }
     }
     for (endpoint, differing) in traffic.recorded_twice() {
         volatile.learn(&endpoint, &differing, Why::Recording);
     }
-    let mut first: HashMap<usize, &Message> = HashMap::new();
-    for seen in ended.learnt.iter().chain(&ended.seen) {
-        let (Ok(message), Some(item)) = (&seen.answer, traffic.items.get(seen.item)) else {
-            continue;
-        };
-        let other = *first.entry(seen.item).or_insert(message);
-        if !std::ptr::eq(other, message) && other.status() == message.status() {
-            let differing = changes(answer(other), answer(message));
-            volatile.learn(&item.endpoint(), &differing, Why::Repetition);
-        }
-        let differing = changes(item.answer(), answer(message));
-        volatile.learn_shapes(&item.endpoint(), &differing);
-    }
     volatile
 }
 
-fn verdict(traffic: &Traffic, seen: &Seen, volatile: &Volatile, ignore_bodies: bool) -> Verdict {
-    let mut verdict = Verdict {
-        item: seen.item,
-        matches: false,
-        body_matches: false,
-        changes: Vec::new(),
-        status: None,
-        error: None,
-        is_new: false,
-    };
-    let Some(item) = traffic.items.get(seen.item) else { return verdict };
-    match &seen.answer {
-        Err(error) => {
-            verdict.error = Some(error.clone());
+fn verdict(traffic: &Traffic, result: Answered, volatile: &Volatile) -> Verdict {
+    let Answered { item: number, status, error, mut changes } = result;
+    let mut matches = false;
+    if let Some(item) = traffic.items.get(number) {
+        changes.retain(|change| !volatile.holds(&item.endpoint, change));
+        matches = if error.is_some() {
             // A recorded request without an answer is answered alike by none.
-            verdict.matches = item.record.status.is_empty();
-        }
-        Ok(message) => {
-            verdict.status = message.status();
-            let (recorded, observed) = (item.answer(), answer(message));
-            if !ignore_bodies {
-                let endpoint = item.endpoint();
-                verdict.changes = changes(recorded, observed);
-                verdict.changes.retain(|change| !volatile.holds(&endpoint, change));
-            }
-            verdict.body_matches = verdict.changes.is_empty();
-            verdict.matches = recorded.status == observed.status && verdict.body_matches;
-        }
+            item.record.status.is_empty()
+        } else {
+            item.answer().status == status.unwrap_or_default() && changes.is_empty()
+        };
     }
-    verdict
+    let body_matches = error.is_none() && changes.is_empty();
+    Verdict { item: number, matches, body_matches, changes, status, error, is_new: false }
 }
 
 /// Hyphenated text of a record's uuid.

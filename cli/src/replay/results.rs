@@ -1,6 +1,6 @@
 //! The directory of a replay's results: what was answered, as records, and the verdict.
 
-use std::{collections::BTreeSet, fs, io, path::Path};
+use std::{collections::BTreeSet, fs, io, path::Path, sync::OnceLock};
 
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
@@ -31,7 +31,7 @@ impl Results<'_> {
         fs::create_dir_all(self.directory)?;
         for verdict in &self.outcome.verdicts {
             let Some(item) = self.traffic.items.get(verdict.item) else { continue };
-            let answer = self.outcome.answers.get(&verdict.item);
+            let answer = self.outcome.first.get(verdict.item).and_then(OnceLock::get);
             let record = answered(&item.record, answer, verdict.matches);
             let document = to_map(&record);
             let folder = self.directory.join(host_directory(&document));

@@ -10,12 +10,12 @@ use rustls::ClientConfig;
 use weir_replay::{
     carry::{Carried, Minting},
     message::Message,
-    target::Target,
 };
 
 use super::{
     connection::{Connection, NoAnswer},
     load::{Item, Traffic},
+    tally::{First, Tally},
 };
 
 pub(super) struct User {
@@ -23,38 +23,33 @@ pub(super) struct User {
     pub(super) tls: Arc<ClientConfig>,
     pub(super) timeout: Duration,
     pub(super) times: u32,
+    pub(super) ignore_bodies: bool,
+    /// The first answer to each request, of all users.
+    pub(super) first: First,
     /// When to end; `times` does not count then.
     pub(super) deadline: Option<Instant>,
 }
 
-/// How one request went.
-pub(super) struct Seen {
-    /// Place in the traffic.
-    pub(super) item: usize,
-    pub(super) latency: Duration,
-    pub(super) answer: Result<Message, String>,
-    /// Values put in place of recorded ones.
-    pub(super) carried: usize,
-}
-
-type Pool = HashMap<(usize, Target), Connection>;
+/// Open connections by lane.
+type Pool = HashMap<usize, Connection>;
 
 impl User {
-    pub(super) async fn run(self) -> Vec<Seen> {
-        let mut seen = Vec::new();
+    pub(super) async fn run(self) -> Tally {
+        let mut tally = Tally::new(Arc::clone(&self.first), self.ignore_bodies);
         let mut round = 0;
         while self.goes_on(round) {
             let mut pool = Pool::new();
             let mut carried = Carried::default();
             for (number, item) in self.traffic.items.iter().enumerate() {
                 if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                    return seen;
+                    return tally;
                 }
-                seen.push(self.send(number, item, &mut pool, &mut carried).await);
+                let (latency, answer) = self.send(item, &mut pool, &mut carried, &mut tally).await;
+                tally.add(number, item, latency, answer);
             }
             round += 1;
         }
-        seen
+        tally
     }
 
     fn goes_on(&self, round: u32) -> bool {
@@ -66,27 +61,28 @@ impl User {
 
     async fn send(
         &self,
-        number: usize,
         item: &Item,
         pool: &mut Pool,
         carried: &mut Carried,
-    ) -> Seen {
-        let mut request = item.request.clone();
-        let replaced = carried.apply(&mut request);
-        let bytes = request.to_bytes();
+        tally: &mut Tally,
+    ) -> (Duration, Result<Message, NoAnswer>) {
+        let mut changed = None;
+        if let Some(request) = item.carrier.as_ref().filter(|_| !carried.is_empty()) {
+            let mut request = request.clone();
+            tally.carried += carried.apply(&mut request);
+            changed = Some(request.to_bytes());
+        }
+        let bytes = changed.as_deref().unwrap_or(&item.bytes);
         let started = Instant::now();
-        let answer = tokio::time::timeout(self.timeout, self.exchange(item, &bytes, pool)).await;
+        let answer = tokio::time::timeout(self.timeout, self.exchange(item, bytes, pool)).await;
         let answer = answer.unwrap_or(Err(NoAnswer::Timeout(self.timeout)));
         let latency = started.elapsed();
-        if let Ok(message) = &answer {
-            let response = item.record.http.as_ref().and_then(|http| http.res.as_ref());
-            let body = response.map(|response| response.body.0.as_slice()).unwrap_or_default();
-            let recorded = Minting { head: &item.answer_head, body };
+        if let (Ok(message), Some(head)) = (&answer, &item.minting_head) {
+            let recorded = Minting { head, body: item.recorded_body() };
             let observed = Minting { head: &message.head, body: &message.body };
             carried.learn(&self.traffic.sent, recorded, observed);
         }
-        let answer = answer.map_err(|error| error.to_string());
-        Seen { item: number, latency, answer, carried: replaced }
+        (latency, answer)
     }
 
     /// On the connection that stands for the recorded one.
@@ -96,8 +92,7 @@ impl User {
         bytes: &[u8],
         pool: &mut Pool,
     ) -> Result<Message, NoAnswer> {
-        let key = (item.connection, item.target.clone());
-        let mut connection = match pool.remove(&key) {
+        let mut connection = match pool.remove(&item.lane) {
             Some(connection) => connection,
             None => Connection::open(&item.target, &self.tls).await?,
         };
@@ -110,7 +105,7 @@ impl User {
             answer => answer,
         }?;
         if answer.persists && !item.is_last {
-            pool.insert(key, connection);
+            pool.insert(item.lane, connection);
         }
         Ok(answer)
     }

@@ -5,6 +5,7 @@
 mod tests;
 
 use std::collections::{HashMap, HashSet};
+use std::hash::BuildHasher;
 
 use serde_json::Value;
 
@@ -29,6 +30,17 @@ impl Sent {
             self.0.extend(runs(bytes).map(|(_, run)| run.to_vec()));
         }
     }
+
+    /// Those of these values that a recorded answer mints.
+    pub fn minted_by(&self, answer: Minting<'_>) -> impl Iterator<Item = Vec<u8>> {
+        minted(answer).into_values().filter(move |value| self.0.contains(value))
+    }
+}
+
+/// Does a request send any of these values?
+pub fn sends_any(request: &Outgoing, values: &HashSet<Vec<u8>, impl BuildHasher>) -> bool {
+    let in_bytes = |bytes: &[u8]| runs(bytes).any(|(_, run)| values.contains(run));
+    !values.is_empty() && (in_bytes(&request.head.to_bytes()) || in_bytes(&request.body))
 }
 
 /// An answer that may mint values.
@@ -43,6 +55,11 @@ pub struct Minting<'a> {
 pub struct Carried(HashMap<Vec<u8>, Vec<u8>>);
 
 impl Carried {
+    /// Nothing was minted anew so far.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Compares the recorded answer with the one that came, place by place. Only values that a
     /// recorded request sends are kept.
     pub fn learn(&mut self, sent: &Sent, recorded: Minting<'_>, observed: Minting<'_>) {

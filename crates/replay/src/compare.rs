@@ -30,7 +30,7 @@ pub struct Answer<'a> {
 }
 
 /// What kind of difference.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Kind {
     /// Another value of the same type.
     Changed,
@@ -70,6 +70,9 @@ pub fn changes(recorded: Answer<'_>, observed: Answer<'_>) -> Vec<Change> {
     let (Some(recorded_body), Some(observed_body)) = (recorded.body, observed.body) else {
         return Vec::new();
     };
+    if recorded.codings == observed.codings && recorded_body == observed_body {
+        return Vec::new();
+    }
     let plain = |codings: &str, body| {
         coding::decode(codings, body, MAX_DECODED).unwrap_or(std::borrow::Cow::Borrowed(body))
     };
@@ -194,6 +197,13 @@ impl Volatile {
         }
     }
 
+    /// Learns what another one has learnt.
+    pub fn merge(&mut self, other: Self) {
+        for (place, why) in other.places {
+            self.places.entry(place).or_insert(why);
+        }
+    }
+
     /// Is this difference of no account?
     pub fn holds(&self, endpoint: &str, change: &Change) -> bool {
         change.kind == Kind::Changed
@@ -207,7 +217,7 @@ impl Volatile {
 }
 
 /// `$.items[3].id` → `$.items[].id`
-fn general(location: &str) -> String {
+pub fn general(location: &str) -> String {
     let mut out = String::with_capacity(location.len());
     let mut inside = false;
     for char in location.chars() {

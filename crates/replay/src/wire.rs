@@ -50,10 +50,10 @@ pub enum Unsendable {
 ///
 /// When it cannot be sent as it was.
 pub fn request(record: &RrPair) -> Result<Outgoing, Unsendable> {
-    let req = &record.http.as_ref().ok_or(Unsendable::NotHttp)?.req;
     if record.l7protocol == "grpc" {
         return Err(Unsendable::Grpc);
     }
+    let req = &record.http.as_ref().ok_or(Unsendable::NotHttp)?.req;
     if req.method == "CONNECT" {
         return Err(Unsendable::Tunnel);
     }
