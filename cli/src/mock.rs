@@ -164,7 +164,8 @@ impl MockCommand {
             }
         }
         accepting.shutdown().await; // connections end with their port
-        while let Ok(seen) = answered.try_recv() {
+        // Until the last of them is gone: what a client has got is counted.
+        while let Some(seen) = answered.recv().await {
             note(&seen, &mut report, results.as_mut(), messages, style)?;
         }
         if let Some(results) = results

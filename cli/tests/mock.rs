@@ -353,6 +353,23 @@ fn one_connection_serves_many_requests_of_any_size() {
 }
 
 #[test]
+fn recorded_timing_holds_an_answer_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut slow = call(1, "http://slow.example/", b"late");
+    slow["duration"] = 200.into();
+    write(folder.path(), &[slow]);
+    for (timing, at_least) in [("recorded", 0.2), ("3x", 0.6)] {
+        let mock = Mock::start(folder.path(), &["--mock-timing", timing, "--no-passthrough"]);
+        let answered = mock.curl(&["-w", " %{time_total}", "http://slow.example/"]).stdout;
+        let answered = String::from_utf8(answered).unwrap();
+        let seconds: f64 = answered.strip_prefix("late ").unwrap().parse().unwrap();
+        // Never sooner, whatever else the machine does; how much later is not ours to say.
+        assert!(seconds >= at_least, "{timing}: {seconds}");
+        assert_eq!(mock.stop().code, Some(0));
+    }
+}
+
+#[test]
 fn what_cannot_be_done_is_said() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("in")).unwrap();
