@@ -4,7 +4,7 @@ mod har;
 
 use std::{fs, io::Write, path::PathBuf, process::ExitCode};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value};
 use weir_rrpair::{Direction, json::to_map};
@@ -29,6 +29,12 @@ pub struct ImportCommand {
 enum Format {
     /// An HTTP archive, as browsers and proxies save it.
     Har(HarCommand),
+    /// Not there yet.
+    #[command(hide = true, disable_help_flag = true)]
+    Pcap {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        _arguments: Vec<String>,
+    },
 }
 
 #[derive(Args, Debug)]
@@ -53,7 +59,12 @@ impl ImportCommand {
     ///
     /// When the recording cannot be read or the directory not be written.
     pub fn run(self, out: &mut impl Write) -> anyhow::Result<ExitCode> {
-        let Format::Har(command) = self.format;
+        let Format::Har(command) = self.format else {
+            bail!(
+                "packet captures cannot be imported yet: capture with weir run, or export an \
+                 HTTP archive and use weir import har"
+            );
+        };
         let file = &command.file;
         let text = fs::read(file).with_context(|| format!("read {}", file.display()))?;
         let direction = if command.outbound { Direction::Out } else { Direction::In };

@@ -3,9 +3,10 @@
 //! An archive holds bodies decoded, so the headers that told of their coding and length are left
 //! out; everything else is as it was.
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::Deserialize;
+use serde_json::error::Category;
 use weir_rrpair::{
     Body, Direction, Fields, Http, HttpRequest, HttpResponse, RrPair, Timestamp, Uuid, header,
     session, signature,
@@ -76,10 +77,7 @@ pub(super) fn records(
 ) -> anyhow::Result<Vec<RrPair>> {
     // Some programs begin the file with a byte order mark.
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
-    let archive: Archive = serde_json::from_slice(text).map_err(|error| {
-        // Its own text may quote what was captured.
-        anyhow::anyhow!("no HTTP archive: line {}, column {}", error.line(), error.column())
-    })?;
+    let archive: Archive = parse(text)?;
     let entries = archive.log.entries.into_iter().enumerate();
     entries
         .map(|(number, entry)| {
@@ -87,6 +85,33 @@ pub(super) fn records(
             record.with_context(|| format!("entry {}", number + 1))
         })
         .collect()
+}
+
+/// Says where it is wrong and how, and never what is there: that was captured.
+fn parse(text: &[u8]) -> anyhow::Result<Archive> {
+    let mut reader = serde_json::Deserializer::from_slice(text);
+    let archive = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let (path, error) = (error.path().to_string(), error.into_inner());
+        let reason = match error.classify() {
+            Category::Eof => "it ends too early".to_owned(),
+            Category::Syntax => "not JSON".to_owned(),
+            // Names a field of ours; the other texts quote values.
+            Category::Data if error.to_string().starts_with("missing field") => {
+                let text = error.to_string();
+                text.split(" at line").next().unwrap_or_default().to_owned()
+            }
+            Category::Data | Category::Io => "not of the kind that belongs there".to_owned(),
+        };
+        anyhow!(
+            "no HTTP archive: {path}: {reason} (line {}, column {})",
+            error.line(),
+            error.column()
+        )
+    })?;
+    reader.end().map_err(|error| {
+        anyhow!("no HTTP archive: more follows its end (line {})", error.line())
+    })?;
+    Ok(archive)
 }
 
 fn record(
@@ -268,7 +293,35 @@ mod tests {
         wrong["response"]["content"]["text"] = "%".into();
         assert_eq!(import(&wrong).unwrap_err(), "entry 1: a body is no base64");
         let damaged = records(b"{\"log\":", Direction::In, None, || Uuid([0; 16])).unwrap_err();
-        assert_eq!(damaged.to_string(), "no HTTP archive: line 1, column 7");
+        assert_eq!(
+            damaged.to_string(),
+            "no HTTP archive: log: it ends too early (line 1, column 7)"
+        );
+        let mut wrong = entry();
+        wrong["request"]["headers"][1]["value"] = json!({ "secret": "canary-4711" });
+        assert_eq!(
+            import(&wrong).unwrap_err().split(" (line").next(),
+            Some(
+                "no HTTP archive: log.entries[0].request.headers[1].value: not of the kind that belongs there"
+            )
+        );
+        let mut wrong = entry();
+        wrong["request"].as_object_mut().unwrap().remove("url");
+        let error = import(&wrong).unwrap_err();
+        assert!(
+            error.starts_with(
+                "no HTTP archive: log.entries[0].request: missing field `url` (line 1"
+            ),
+            "{error}"
+        );
+        let mut wrong = entry();
+        wrong["startedDateTime"] = "canary-4711".into();
+        let error = import(&wrong).unwrap_err();
+        assert!(error.starts_with("entry 1: startedDateTime"), "{error}");
+        assert!(!error.contains("canary"), "{error}");
+        let twice = [&b"{\"log\":{\"entries\":[]}}"[..], b" {}"].concat();
+        let error = records(&twice, Direction::In, None, || Uuid([0; 16])).unwrap_err();
+        assert_eq!(error.to_string(), "no HTTP archive: more follows its end (line 1)");
         let mut unanswered = entry();
         unanswered["response"]["status"] = 0.into();
         assert!(import(&unanswered).unwrap().http.unwrap().res.is_none());
@@ -282,6 +335,47 @@ mod tests {
             odd["time"] = json!(time);
             import(&odd).ok();
             records(&text, Direction::Out, None, || Uuid([0; 16])).ok();
+        }
+
+        /// An archive in which bytes were changed, left out or put in.
+        #[test]
+        fn a_damaged_archive_is_read_or_refused_without_quoting_it(
+            edits in prop::collection::vec((any::<prop::sample::Index>(), any::<Option<u8>>(), any::<bool>()), 1..4),
+            end in any::<prop::sample::Index>(),
+        ) {
+            let mut odd = entry();
+            odd["request"]["headers"][1]["value"] = "Bearer canary4711".into();
+            let mut text = json!({ "log": { "entries": [odd, entry()] } }).to_string().into_bytes();
+            for (at, byte, inserts) in edits {
+                let at = at.index(text.len());
+                match (byte, inserts) {
+                    (Some(byte), true) => text.insert(at, byte),
+                    (Some(byte), false) => text[at] = byte,
+                    (None, true) => text.truncate(end.index(text.len()) + 1),
+                    (None, false) => { text.remove(at); }
+                }
+            }
+            if let Err(error) = records(&text, Direction::In, None, || Uuid([0; 16])) {
+                let told = format!("{error:#}");
+                prop_assert!(!told.contains("canary"));
+            }
+        }
+
+        /// Any value in the place of any other.
+        #[test]
+        fn a_value_of_the_wrong_kind_is_refused_with_its_place(place in 0..10_usize, kind in 0..5_usize) {
+            const PLACES: [&str; 10] = [
+                "/startedDateTime", "/time", "/request", "/request/method", "/request/url",
+                "/request/headers", "/request/postData", "/response/status", "/response/headers",
+                "/response/content/text",
+            ];
+            let mut odd = entry();
+            let values = [json!(null), json!(-1), json!("canary"), json!(["canary"]), json!({ "canary": 1 })];
+            *odd.pointer_mut(PLACES[place]).unwrap() = values[kind].clone();
+            if let Err(error) = import(&odd) {
+                prop_assert!(error.contains("entries[0]") || error.starts_with("entry 1"), "{}", error);
+                prop_assert!(!error.contains("\"canary"), "{}", error);
+            }
         }
     }
 }
