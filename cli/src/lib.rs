@@ -1,6 +1,7 @@
 //! The `weir` command as a library: the receiver and the snapshot writer are reused by the
 //! demo and the end-to-end tests (see ARCHITECTURE.md).
 
+mod browse;
 mod cli;
 mod clock;
 pub mod collect;
@@ -10,6 +11,7 @@ pub mod explain;
 pub mod files;
 pub mod gather;
 pub mod import;
+pub mod inspect;
 pub mod logging;
 pub mod mock;
 pub mod receiver;

@@ -13,12 +13,12 @@ use tokio_util::sync::CancellationToken;
 use weir_rrpair::json::object_to_compact_ascii;
 
 use crate::{
+    browse::question::Question,
     receiver::{Batch, Receiver, ReceiverConfig, Stored},
     run::time,
     signals::StopSignals,
     style::Style,
     view::View,
-    web::question::Question,
 };
 
 /// Requests that wait for the terminal before senders are held back.

@@ -6,10 +6,6 @@
 
 mod api;
 mod assets;
-mod index;
-mod load;
-mod marks;
-pub(crate) mod question;
 mod server;
 mod sums;
 
@@ -25,8 +21,13 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use tokio::net::TcpListener;
 
-use self::{index::Index, server::Server};
-use crate::{signals::StopSignals, style::Style, visible::shortened};
+use self::server::Server;
+use crate::{
+    browse::{index::Index, load},
+    signals::StopSignals,
+    style::Style,
+    visible::shortened,
+};
 
 /// Show a snapshot directory in the browser: time line, filter, details, charts.
 ///

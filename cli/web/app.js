@@ -38,18 +38,33 @@ async function refresh(keep = false) {
         get("timeline", { ...asked(), columns: timeline.columns() }, signal),
       ]);
       fault("");
-      list.reset(rows, keep);
+      list.reset(rows, keep, nothing(rows.total));
       timeline.show(lanes);
       figures(rows, lanes);
       if (look.view === "charts") {
         const [sums, rates] = await Promise.all([get("charts", asked(), signal), get("timeline", { ...asked(), columns: 64 }, signal)]);
-        charts.show(sums, rates);
+        charts.show(sums, rates, nothing(rows.total));
       }
     } catch (error) {
       if (!(error instanceof Fault)) throw error;
       fault(error.message);
     }
   });
+}
+
+/** What is said in place of pairs, when there is none. @param {number} total @returns {HTMLElement|null} */
+function nothing(total) {
+  if (total || !state.loaded) return null;
+  if (!state.pairs) {
+    return h("div.empty", {}, h("strong", {}, "No pairs here yet"),
+      h("p", {}, state.follow ? "They appear as soon as they are written to " : "There is no recording in ", h("code", {}, state.directory), "."),
+      h("p", {}, "Record with ", h("code", {}, "weir collect"), ", or fetch from your store with ", h("code", {}, "weir gather"), "."));
+  }
+  const all = () => {
+    by("filter").value = look.filter = "";
+    zoom(0, 0);
+  };
+  return h("div.empty", {}, h("strong", {}, "No pair fits"), h("p", {}, `None of ${number(state.pairs)} pairs fits the filter${look.from || look.to ? " in this part of the time" : ""}.`), h("button", { onclick: all }, "Show all"));
 }
 
 /** @param {any} rows @param {any} lanes */
@@ -145,7 +160,10 @@ document.addEventListener("keydown", (event) => {
   const typing = event.target instanceof HTMLInputElement;
   if (event.ctrlKey || event.metaKey || event.altKey || by("keys").open) return;
   if (typing) {
-    if (event.key === "Escape" || event.key === "Enter") by("list").focus();
+    if (event.key === "Escape" || event.key === "Enter") {
+      event.preventDefault(); // Escape would empty the box, and what is shown would not follow
+      by("list").focus();
+    }
     return;
   }
   if (event.target instanceof HTMLButtonElement && event.key === "Enter") return;
@@ -192,7 +210,7 @@ async function poll() {
     const before = state.version;
     state = await get("state");
     list.marks = state.marks;
-    by("directory").textContent = state.directory;
+    by("directory").replaceChildren(h("bdi", { dir: "ltr" }, state.directory));
     by("directory").title = `${state.directory}${state.others ? ` (${number(state.others)} files are no RRPairs)` : ""}`;
     document.title = `Weir · ${state.directory}`;
     if (state.version !== before) before < 0 ? turn(recall()) : await refresh(true);

@@ -2,9 +2,12 @@
 // Bodies: decoded, laid out for reading, and as hexadecimal.
 
 import { h, number, visible } from "./dom.js";
+import { grpc } from "./forms.js";
 
 /** Longest body that is laid out, and longest hexadecimal view, in bytes. */
 const PRETTY = 512 * 1024, HEX = 64 * 1024;
+/** Levels that are indented: a body of opening brackets alone must not grow with its square. */
+const DEEPEST = 40;
 
 /** @param {string} base64 @returns {Uint8Array} */
 export function bytesOf(base64) {
@@ -59,7 +62,9 @@ export async function bodyView(base64, type, coding) {
   const text = utf8(bytes);
   const views = new Map();
   const pretty = text !== null && bytes.length <= PRETTY ? layout(text, type) : null;
-  if (pretty) views.set(pretty.name, () => h("pre.body", {}, pretty.node));
+  const messages = /^application\/grpc/i.test(type) && bytes.length <= PRETTY ? grpc(bytes) : null;
+  if (messages !== null) views.set("gRPC", () => h("pre.body", {}, visible(messages, true)));
+  else if (pretty) views.set(pretty.name, () => h("pre.body", {}, pretty.node));
   if (text !== null) views.set("Text", () => h("pre.body", {}, visible(text.slice(0, PRETTY), true), text.length > PRETTY ? "…" : ""));
   views.set("Hex", () => hex(bytes));
   const box = h("div.body-box"), tabs = h("div.body-tabs");
@@ -95,6 +100,9 @@ function layout(text, type) {
   return null;
 }
 
+/** A value of the document itself, laid out. @param {any} value */
+export const jsonView = (value) => h("pre.body", {}, json(JSON.stringify(value, null, 2) ?? ""));
+
 /** @param {...(Node|string)} nodes */
 function fragment(...nodes) {
   const out = document.createDocumentFragment();
@@ -111,12 +119,12 @@ function indent(text) {
     if (token === "{" || token === "[") {
       const closes = next === "}" || next === "]";
       depth += 1;
-      out += closes ? token : `${token}\n${"  ".repeat(depth)}`;
+      out += closes ? token : `${token}\n${"  ".repeat(Math.min(depth, DEEPEST))}`;
     } else if (token === "}" || token === "]") {
       depth -= 1;
       const opened = tokens[at - 1] === "{" || tokens[at - 1] === "[";
-      out += opened ? token : `\n${"  ".repeat(depth)}${token}`;
-    } else if (token === ",") out += `,\n${"  ".repeat(depth)}`;
+      out += opened ? token : `\n${"  ".repeat(Math.min(depth, DEEPEST))}${token}`;
+    } else if (token === ",") out += `,\n${"  ".repeat(Math.min(depth, DEEPEST))}`;
     else out += token === ":" ? ": " : token;
   });
   return out;
@@ -141,7 +149,7 @@ function xml(text) {
   let depth = 0;
   return text.replace(/>\s*</g, ">\n<").split("\n").map((line) => {
     if (/^<\//.test(line)) depth = Math.max(0, depth - 1);
-    const out = "  ".repeat(depth) + line;
+    const out = "  ".repeat(Math.min(depth, DEEPEST)) + line;
     if (/^<[^!?/][^>]*[^/]>$/.test(line) || /^<[a-z]>$/i.test(line)) depth += 1;
     return out;
   }).join("\n");

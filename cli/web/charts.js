@@ -5,6 +5,9 @@ import { by, clock, h, milliseconds, number, span, visible } from "./dom.js";
 
 const HUES = ["#0891b2", "#7c3aed", "#d97706", "#059669", "#db2777", "#4f46e5", "#65a30d", "#dc2626", "#0d9488", "#9333ea", "#ca8a04", "#2563eb", "#64748b"];
 
+/** Columns that a small screen does without. */
+const LESS = ["p99", "max"];
+
 export class Charts {
   /** @param {(filter: string) => void} narrow */
   constructor(narrow) {
@@ -12,8 +15,12 @@ export class Charts {
     this.narrow = narrow;
   }
 
-  /** @param {any} charts @param {any} rates lanes of few columns */
-  show(charts, rates) {
+  /** @param {any} charts @param {any} rates lanes of few columns @param {HTMLElement|null} nothing said without a pair */
+  show(charts, rates, nothing) {
+    if (nothing) {
+      this.element.replaceChildren(h("section.card.wide", {}, nothing));
+      return;
+    }
     this.element.replaceChildren(
       card("Request rate by service", rate(rates)),
       card("Status", this.statuses(charts.statuses)),
@@ -25,7 +32,7 @@ export class Charts {
   /** @param {[string, number][]} statuses */
   statuses(statuses) {
     const all = statuses.reduce((sum, [, count]) => sum + count, 0) || 1;
-    return h("div.bars", {}, ...statuses.map(([status, count]) => {
+    return h("div.bars.statuses", {}, ...statuses.map(([status, count]) => {
       const kind = /^[123]/.test(status) || status === "OK" ? 0 : /^4/.test(status) ? 1 : 2;
       const fill = h(`div.fill.class-${kind}`);
       fill.style.width = `${Math.max(0.5, (count / all) * 100)}%`;
@@ -59,11 +66,11 @@ export class Charts {
   /** @param {any[]} endpoints */
   endpoints(endpoints) {
     const heads = ["Method", "Endpoint", "Pairs", "Failed", "p50", "p95", "p99", "max"];
-    return h("table.endpoints", {}, h("thead", {}, h("tr", {}, ...heads.map((text) => h("th", {}, text)))),
+    return h("table.endpoints", {}, h("thead", {}, h("tr", {}, ...heads.map((text) => h(LESS.includes(text) ? "th.less" : "th", {}, text)))),
       h("tbody", {}, ...endpoints.map((group) => h("tr", {}, h("td", {}, visible(group.method)),
         h("td.route", {}, h("button.link", { onclick: () => this.narrow(`path:${group.name.split(":id")[0]}`) }, visible(group.name))),
         h("td", {}, number(group.count)), h(group.failed ? "td.failed" : "td", {}, number(group.failed)),
-        ...["p50", "p95", "p99", "max"].map((key) => h("td", {}, milliseconds(group[key])))))));
+        ...["p50", "p95", "p99", "max"].map((key) => h(LESS.includes(key) ? "td.less" : "td", {}, milliseconds(group[key])))))));
   }
 }
 

@@ -2,8 +2,9 @@
 // One pair, whole.
 
 import { get } from "./api.js";
-import { bodyView, bytesOf } from "./body.js";
-import { by, clock, day, h, milliseconds, number, visible } from "./dom.js";
+import { bodyView, bytesOf, jsonView } from "./body.js";
+import { by, clock, day, h, milliseconds, visible } from "./dom.js";
+import { sql } from "./forms.js";
 
 export class Detail {
   /** @param {() => void} close */
@@ -37,6 +38,7 @@ export class Detail {
     if (http) {
       parts.push(await message("Request", http.req ?? {}), http.res ? await message("Response", http.res) : h("section.message", {}, h("h3", {}, "Response"), h("p.none", {}, "none was seen")));
     }
+    if (!http) parts.push(...operation(document));
     parts.push(facts(document, answer.file), h("details", {}, h("summary", {}, "Whole document"), h("pre.body", {}, visible(JSON.stringify(document, null, 2), true))));
     if (this.number !== row.number) return;
     this.element.replaceChildren(...parts);
@@ -94,6 +96,19 @@ async function message(title, part) {
     h("details", { open }, h("summary", {}, `Headers (${headers.length})`),
       h("table.headers", {}, ...headers.map(([name, value]) => h("tr", {}, h("th", {}, visible(name)), h("td", {}, visible(value, true)))))),
     await bodyView(part.bodyBase64 ?? "", type, header(part.headers, "content-encoding")));
+}
+
+/** What is no HTTP: a statement of a database, a message of a broker. @param {any} document */
+function operation(document) {
+  const name = ["postgres", "mysql", "mongo", "kafka", "amqp091", "redis", document.l7protocol].find((name) => typeof document[name] === "object" && document[name]);
+  const own = (name && document[name]) || {};
+  const statement = own.request?.query?.query ?? document.location ?? "";
+  const isSql = /^\s*(select|insert|update|delete|with|create|alter|drop|begin|commit)\b/i.test(statement) && statement.length < 20_000;
+  const part = (/** @type {string} */ title, /** @type {any} */ value) => (value === undefined ? [] : [h("section.message", {}, h("h3", {}, title), jsonView(value))]);
+  return [
+    h("section.message", {}, h("h3", {}, isSql ? "Statement" : "Operation"), h("pre.body", {}, visible(isSql ? sql(statement) : statement, true))),
+    ...part("Request", own.request), ...part("Response", own.response),
+  ];
 }
 
 /** @param {any} document @param {string} file */

@@ -23,12 +23,18 @@ export class List {
     /** @type {Map<number, any[]>} */ this.pages = new Map();
     /** @type {Set<number>} */ this.asked = new Set();
     this.round = 0;
+    /** @type {HTMLElement|null} */ this.nothing = null;
     this.scroll.addEventListener("scroll", () => this.draw());
     new ResizeObserver(() => this.draw()).observe(this.scroll);
   }
 
-  /** @param {any} first the answer of the first page; keep: a list that only grew */
-  reset(first, keep = false) {
+  /**
+   * @param {any} first the answer of the first page
+   * @param {boolean} keep a list that only grew
+   * @param {HTMLElement|null} nothing what is said without a row
+   */
+  reset(first, keep, nothing) {
+    this.nothing = nothing;
     this.round += 1;
     this.total = first.total;
     this.pages = new Map([[0, first.rows]]);
@@ -61,7 +67,9 @@ export class List {
     const first = Math.max(0, Math.floor(this.scroll.scrollTop / ROW) - 10);
     const last = Math.min(this.total, Math.ceil((this.scroll.scrollTop + this.scroll.clientHeight) / ROW) + 10);
     for (let page = Math.floor(first / PAGE); page * PAGE < last; page += 1) this.load(page);
-    const rows = [];
+    // The head's columns stand over those of the rows, whatever a scroll bar takes.
+    by("head").style.paddingRight = `${12 + this.scroll.offsetWidth - this.scroll.clientWidth}px`;
+    const rows = this.nothing ? [this.nothing] : [];
     for (let place = first; place < last; place += 1) rows.push(this.element(place));
     this.space.replaceChildren(...rows);
   }

@@ -3,7 +3,7 @@
 
 import { by, clock, number, milliseconds, span } from "./dom.js";
 
-const LABEL = 148, LANE = 22, AXIS = 24, COLUMN = 3, PAD = 10;
+const LANE = 22, AXIS = 24, COLUMN = 3, PAD = 10;
 
 export class Timeline {
   /** @param {(from: number, to: number) => void} zoom @param {() => void} reset */
@@ -35,7 +35,16 @@ export class Timeline {
       const { from, to } = this.data, center = this.time(at(event)), factor = event.deltaY > 0 ? 1.4 : 1 / 1.4;
       zoom(center - (center - from) * factor, center + (to - center) * factor);
     }, { passive: false });
-    new ResizeObserver(() => this.draw()).observe(/** @type {Element} */ (this.canvas.parentElement));
+    new ResizeObserver(() => this.draw()).observe(this.element());
+  }
+
+  element() {
+    return /** @type {HTMLElement} */ (this.canvas.parentElement);
+  }
+
+  /** Width of the names. */
+  label() {
+    return this.element().clientWidth < 600 ? 96 : 148;
   }
 
   columns() {
@@ -43,18 +52,18 @@ export class Timeline {
   }
 
   width() {
-    return /** @type {HTMLElement} */ (this.canvas.parentElement).clientWidth - LABEL - PAD;
+    return this.element().clientWidth - this.label() - PAD;
   }
 
   /** @param {number} x */
   time(x) {
-    const share = Math.min(1, Math.max(0, (x - LABEL) / this.width()));
+    const share = Math.min(1, Math.max(0, (x - this.label()) / this.width()));
     return Math.round(this.data.from + share * (this.data.to - this.data.from));
   }
 
   /** @param {number} time */
   x(time) {
-    return LABEL + ((time - this.data.from) / Math.max(1, this.data.to - this.data.from)) * this.width();
+    return this.label() + ((time - this.data.from) / Math.max(1, this.data.to - this.data.from)) * this.width();
   }
 
   /** @param {any} data */
@@ -71,7 +80,7 @@ export class Timeline {
 
   draw() {
     const { lanes, columns, from, to } = this.data;
-    const scale = window.devicePixelRatio || 1, width = this.width() + LABEL + PAD;
+    const scale = window.devicePixelRatio || 1, width = this.width() + this.label() + PAD;
     const height = Math.max(1, lanes.length) * LANE + AXIS + 4;
     Object.assign(this.canvas, { width: width * scale, height: height * scale });
     Object.assign(this.canvas.style, { width: `${width}px`, height: `${height}px` });
@@ -85,9 +94,9 @@ export class Timeline {
     lanes.forEach((lane, place) => {
       const top = place * LANE + 2, base = top + LANE - 4;
       context.fillStyle = colour("--lane");
-      context.fillRect(LABEL, top, this.width(), LANE - 4);
+      context.fillRect(this.label(), top, this.width(), LANE - 4);
       context.fillStyle = colour("--text");
-      context.fillText(short(lane.service || "(no service)"), 12, top + LANE / 2 - 2);
+      context.fillText(short(lane.service || "(no service)", this.label() < 100 ? 12 : 20), 12, top + LANE / 2 - 2);
       const most = Math.max(...lane.cells.map((/** @type {number[]} */ cell) => cell[1] + cell[2] + cell[3]), 1);
       for (const [column, good, warned, failed] of lane.cells) {
         const all = good + warned + failed, full = Math.max(4, Math.sqrt(all / most) * (LANE - 5));
@@ -98,11 +107,12 @@ export class Timeline {
           if (!count) continue;
           const part = Math.max(name === "--good" ? 1 : 3.5, (full * count) / all);
           context.fillStyle = colour(name);
-          context.fillRect(LABEL + column * step, y - part, Math.max(1.5, step - 0.6), part);
+          context.fillRect(this.label() + column * step, y - part, Math.max(1.5, step - 0.6), part);
           y -= part;
         }
       }
     });
+    this.element().classList.toggle("bare", !lanes.length);
     this.axis(context, colour, lanes.length * LANE + 2, from, to);
     if (this.cursor && this.cursor >= from && this.cursor <= to) {
       context.fillStyle = colour("--accent");
@@ -111,7 +121,7 @@ export class Timeline {
     if (this.drag) {
       const [a, b] = this.drag;
       context.fillStyle = colour("--veil");
-      context.fillRect(Math.max(LABEL, Math.min(a, b)), 0, Math.abs(b - a), lanes.length * LANE);
+      context.fillRect(Math.max(this.label(), Math.min(a, b)), 0, Math.abs(b - a), lanes.length * LANE);
     }
   }
 
@@ -133,7 +143,7 @@ export class Timeline {
       context.lineTo(x, top + 3);
       context.stroke();
       const text = clock(time, digits), wide = context.measureText(text).width;
-      if (x - wide / 2 > LABEL - 20 && x + wide / 2 < LABEL + this.width() + PAD) context.fillText(text, x - wide / 2, top + 13);
+      if (x - wide / 2 > this.label() - 20 && x + wide / 2 < this.label() + this.width() + PAD) context.fillText(text, x - wide / 2, top + 13);
     }
   }
 
@@ -141,9 +151,9 @@ export class Timeline {
   point(event) {
     const box = this.canvas.getBoundingClientRect();
     const x = event.clientX - box.left, lane = this.data.lanes[Math.floor((event.clientY - box.top) / LANE)];
-    const column = Math.floor(((x - LABEL) / this.width()) * this.data.columns);
+    const column = Math.floor(((x - this.label()) / this.width()) * this.data.columns);
     const cell = lane?.cells.find((/** @type {number[]} */ cell) => Math.abs(cell[0] - column) <= 1);
-    this.tip.hidden = !lane || x < LABEL;
+    this.tip.hidden = !lane || x < this.label();
     if (this.tip.hidden) return;
     const width = (this.data.to - this.data.from) / this.data.columns;
     const counts = cell ? `${number(cell[1] + cell[2] + cell[3])} pairs, ${number(cell[3])} failed, up to ${milliseconds(cell[4])}` : "nothing";
@@ -155,5 +165,5 @@ export class Timeline {
 
 const STEPS = [10, 100, 1e3, 5e3, 1e4, 5e4, 1e5, 5e5, 1e6, 5e6, 1e7, 3e7, 6e7, 3e8, 6e8, 18e8, 36e8, 144e8, 432e8, 864e8];
 
-/** @param {string} text */
-const short = (text) => (text.length > 20 ? `${text.slice(0, 19)}…` : text);
+/** @param {string} text @param {number} [most] */
+const short = (text, most = 20) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);

@@ -15,11 +15,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
+    server::Server,
+    sums::{self, Columns},
+};
+use crate::browse::{
     index::{Index, Row},
     marks::Mark,
     question::{Mode, Selection},
-    server::Server,
-    sums::{self, Columns},
 };
 
 /// Most rows, and most columns, of an answer.

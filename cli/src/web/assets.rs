@@ -1,7 +1,7 @@
 //! The page and its parts, inside the binary.
 
 /// Path, media type and content.
-pub(super) const ASSETS: [(&str, &str, &str); 11] = [
+pub(super) const ASSETS: [(&str, &str, &str); 12] = [
     ("/", "text/html; charset=utf-8", include_str!("../../web/index.html")),
     ("/style.css", "text/css; charset=utf-8", include_str!("../../web/style.css")),
     ("/icon.svg", "image/svg+xml", include_str!("../../web/icon.svg")),
@@ -12,6 +12,7 @@ pub(super) const ASSETS: [(&str, &str, &str); 11] = [
     ("/list.js", SCRIPT, include_str!("../../web/list.js")),
     ("/detail.js", SCRIPT, include_str!("../../web/detail.js")),
     ("/body.js", SCRIPT, include_str!("../../web/body.js")),
+    ("/forms.js", SCRIPT, include_str!("../../web/forms.js")),
     ("/charts.js", SCRIPT, include_str!("../../web/charts.js")),
 ];
 

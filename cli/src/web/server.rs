@@ -14,7 +14,8 @@ use axum::{
     routing::get,
 };
 
-use super::{api, assets::ASSETS, index::Index, question::Answers};
+use super::{api, assets::ASSETS};
+use crate::browse::{index::Index, question::Answers};
 
 /// Shared by all requests.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::index::{Index, Name, Row};
+use crate::browse::index::{Index, Name, Row};
 
 /// Lanes of the time line, and lines of a chart; the smallest beyond these are one.
 const MOST_SERVICES: usize = 12;

@@ -47,6 +47,12 @@ pub enum ReadMarkdown {
     Value { section: &'static str, key: &'static str },
 }
 
+/// JSON text with a line for each member; every digit, escape and repeated key stays. `None` for
+/// what is no JSON object or array.
+pub fn pretty_json(text: &str) -> Option<String> {
+    json_text::pretty(&json_text::compact(text)?)
+}
+
 /// The Markdown of a document; `None` for what is no HTTP, and has no such form.
 pub fn write(document: &Map<String, Value>) -> Option<String> {
     let record = from_map(document.clone()).ok()?;

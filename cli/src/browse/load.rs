@@ -23,7 +23,7 @@ const BATCH: usize = 2_000;
 /// Between two looks for new files.
 const PAUSE: Duration = Duration::from_secs(1);
 
-pub(super) struct Loader {
+pub(crate) struct Loader {
     directory: PathBuf,
     index: Arc<RwLock<Index>>,
     known: HashSet<PathBuf>,
@@ -33,14 +33,14 @@ impl Loader {
     /// # Errors
     ///
     /// When there is no such directory.
-    pub(super) fn new(directory: PathBuf, index: Arc<RwLock<Index>>) -> anyhow::Result<Self> {
+    pub(crate) fn new(directory: PathBuf, index: Arc<RwLock<Index>>) -> anyhow::Result<Self> {
         fs::read_dir(&directory)
             .with_context(|| format!("read the directory {}", directory.display()))?;
         Ok(Self { directory, index, known: HashSet::new() })
     }
 
     /// Reads what is there; with `follow` never ends.
-    pub(super) fn run(mut self, follow: bool) {
+    pub(crate) fn run(mut self, follow: bool) {
         loop {
             if let Err(error) = self.look() {
                 tracing::warn!(%error, directory = %self.directory.display(), "cannot read");

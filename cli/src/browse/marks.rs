@@ -9,11 +9,11 @@ use crate::visible::{self, Part};
 /// A set of oddities, for the index.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
 #[serde(transparent)]
-pub(super) struct Marks(u8);
+pub(crate) struct Marks(u8);
 
 /// One oddity.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Mark {
+pub(crate) enum Mark {
     /// A control character in the URI, raw or percent-encoded.
     ControlInUri = 1,
     /// The URI's percent-escapes do not give UTF-8.
@@ -27,7 +27,7 @@ pub(super) enum Mark {
 }
 
 impl Mark {
-    pub(super) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 5] = [
         Self::ControlInUri,
         Self::InvalidUtf8,
         Self::DuplicateHeader,
@@ -36,7 +36,7 @@ impl Mark {
     ];
 
     /// Word that the filter box knows: `mark:control`.
-    pub(super) fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::ControlInUri => "control",
             Self::InvalidUtf8 => "utf8",
@@ -46,7 +46,7 @@ impl Mark {
         }
     }
 
-    pub(super) fn text(self) -> &'static str {
+    pub(crate) fn text(self) -> &'static str {
         match self {
             Self::ControlInUri => "control character in the URI",
             Self::InvalidUtf8 => "URI is not UTF-8 when decoded",
@@ -58,11 +58,11 @@ impl Mark {
 }
 
 impl Marks {
-    pub(super) fn has(self, mark: Mark) -> bool {
+    pub(crate) fn has(self, mark: Mark) -> bool {
         self.0 & mark as u8 != 0
     }
 
-    pub(super) fn iter(self) -> impl Iterator<Item = Mark> {
+    pub(crate) fn iter(self) -> impl Iterator<Item = Mark> {
         Mark::ALL.into_iter().filter(move |mark| self.has(*mark))
     }
 
@@ -86,7 +86,7 @@ const SINGLE: [&str; 9] = [
     "user-agent",
 ];
 
-pub(super) fn of(body: &Map<String, Value>) -> Marks {
+pub(crate) fn of(body: &Map<String, Value>) -> Marks {
     let mut marks = Marks::default();
     let http = body.get("http");
     let uri = http.and_then(|http| http.get("req")?.get("uri")?.as_str()).unwrap_or_default();

@@ -17,7 +17,7 @@ const LONGEST_TARGET: usize = 1024;
 
 /// One pair.
 #[derive(Clone, Debug)]
-pub(super) struct Row {
+pub(crate) struct Row {
     /// Microseconds since the epoch; 0 when the document has no time.
     pub time_us: u64,
     pub duration_ms: u64,
@@ -37,7 +37,7 @@ pub(super) struct Row {
 
 /// Number of a text that many rows share.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
-pub(super) struct Name(u32);
+pub(crate) struct Name(u32);
 
 #[derive(Debug, Default)]
 struct Names {
@@ -59,7 +59,7 @@ impl Names {
 
 /// All pairs of the directory, in the order in which they were read.
 #[derive(Debug, Default)]
-pub(super) struct Index {
+pub(crate) struct Index {
     rows: Vec<Row>,
     names: Names,
     /// Row numbers by time, then by reading.
@@ -74,7 +74,7 @@ pub(super) struct Index {
 
 impl Index {
     /// Adds the pairs of these files. A document without `direction` is none.
-    pub(super) fn add(&mut self, documents: Vec<(Place, Option<Map<String, Value>>)>) {
+    pub(crate) fn add(&mut self, documents: Vec<(Place, Option<Map<String, Value>>)>) {
         for (place, body) in documents {
             match body {
                 Some(body) if body.contains_key("direction") => {
@@ -114,25 +114,25 @@ impl Index {
         }
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.rows.len()
     }
 
-    pub(super) fn get(&self, number: u32) -> Option<&Row> {
+    pub(crate) fn get(&self, number: u32) -> Option<&Row> {
         self.rows.get(number as usize)
     }
 
     /// Row numbers by time.
-    pub(super) fn by_time(&self) -> &[u32] {
+    pub(crate) fn by_time(&self) -> &[u32] {
         &self.by_time
     }
 
-    pub(super) fn text(&self, name: Name) -> &str {
+    pub(crate) fn text(&self, name: Name) -> &str {
         self.names.texts.get(name.0 as usize).map_or("", |text| text)
     }
 
     /// First and last time in microseconds, of pairs that have one.
-    pub(super) fn range(&self) -> Option<(u64, u64)> {
+    pub(crate) fn range(&self) -> Option<(u64, u64)> {
         let mut times = self.by_time.iter().filter_map(|&number| self.get(number));
         let first = times.find(|row| row.time_us > 0)?.time_us;
         let last = self.by_time.last().and_then(|&number| self.get(number))?.time_us;

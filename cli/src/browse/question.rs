@@ -22,7 +22,7 @@ const KEPT: usize = 8;
 /// How the text was understood.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Mode {
+pub(crate) enum Mode {
     All,
     Words,
     Query,
@@ -31,14 +31,14 @@ pub(super) enum Mode {
 
 /// Rows that a text selects, by time.
 #[derive(Clone, Debug)]
-pub(super) struct Selection {
+pub(crate) struct Selection {
     pub mode: Mode,
     pub rows: Arc<[u32]>,
 }
 
 /// The last answers: scrolling and charts ask the same again and again.
 #[derive(Debug, Default)]
-pub(super) struct Answers(Mutex<Vec<(u64, String, Selection)>>);
+pub(crate) struct Answers(Mutex<Vec<(u64, String, Selection)>>);
 
 impl Answers {
     /// The rows that `text` selects.
@@ -46,7 +46,7 @@ impl Answers {
     /// # Errors
     ///
     /// What is wrong with the text.
-    pub(super) fn of(&self, index: &Index, text: &str) -> Result<Selection, String> {
+    pub(crate) fn of(&self, index: &Index, text: &str) -> Result<Selection, String> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let found =
             kept.iter().find(|(version, known, _)| *version == index.version && known == text);
