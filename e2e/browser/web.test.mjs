@@ -52,6 +52,11 @@ function few() {
   all[100] = pair(100, { service: "rocket-api", path: "/api/rocket", uri: "/api/rocket?id=falcon%7F", status: 500, body: "{\"error\":\"no such rocket\"}" });
   all[101] = pair(101, { service: `evil${SCRIPT}`, path: `/evil/${SCRIPT}`, host: `evil${SCRIPT}`, type: "text/html", body: `<html>${SCRIPT}</html>`, headers: { [`X-Evil-${SCRIPT}`]: [SCRIPT] } });
   all[102] = pair(102, { service: "evil-json", path: "/evil.json", body: JSON.stringify({ [SCRIPT]: SCRIPT, "a\u0000b\u202e": "\u007f" }) });
+  all[103] = { ...pair(103, { service: "stock", path: "/stock.v1.Stock/Reserve", method: "POST" }), l7protocol: "grpc" };
+  all[103].http.req.headers["Content-Type"] = ["application/grpc"];
+  all[103].http.req.bodyBase64 = "AAAAAAgKBm11Zy0wMQ=="; // one message, field 1: mug-01
+  const statement = "SELECT id FROM orders WHERE state = 'from here' AND id = 42";
+  all[104] = { ...pair(104, { service: "orders-db" }), l7protocol: "postgres", command: "Query", location: statement, status: "OK", http: undefined, postgres: { request: { query: { query: statement } }, response: { query: { messages: [{ complete: { tag: "SELECT 1" } }] } } } };
   return all;
 }
 
@@ -67,10 +72,10 @@ async function serve(directory) {
 
 /**
  * A page that keeps what goes wrong in it.
- * @param {string} url @param {"light"|"dark"} [colorScheme]
+ * @param {string} url @param {"light"|"dark"} [colorScheme] @param {{ width: number, height: number }} [viewport]
  */
-async function open(url, colorScheme = "light") {
-  const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, colorScheme, deviceScaleFactor: SCREENSHOTS ? 2 : 1 });
+async function open(url, colorScheme = "light", viewport = { width: 1440, height: 900 }) {
+  const context = await browser.newContext({ viewport, colorScheme, deviceScaleFactor: SCREENSHOTS ? 2 : 1 });
   await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: new URL(url).origin });
   const page = await context.newPage();
   /** @type {string[]} */ const wrong = [];
@@ -178,6 +183,58 @@ test("the list, the filter, the detail and the time line of a small recording", 
   await close();
 });
 
+test("gRPC and SQL are laid out, and no pair is no empty page", async () => {
+  const { page, wrong, close } = await open(await serve(join(folder, "few")));
+  const first = async (/** @type {string} */ service) => {
+    await filter(page, `service:${service}`);
+    await counts(page, "1of600");
+    await page.locator("#space .row", { hasText: service }).first().click();
+  };
+  await first("stock");
+  await page.locator("#detail pre.body", { hasText: "message 1, 8 bytes" }).waitFor();
+  assert.match(await page.locator("#detail pre.body").first().textContent() ?? "", /^message 1, 8 bytes\n {2}1: "mug-01"$/);
+  await first("orders-db");
+  await page.locator("#detail h3", { hasText: "Statement" }).waitFor();
+  assert.equal(await page.locator("#detail pre.body").first().textContent(), "SELECT id\nFROM orders\nWHERE state = 'from here'\n  AND id = 42");
+  // Escape leaves the box, and what it says.
+  await page.locator("#filter").focus();
+  await page.keyboard.press("Escape");
+  assert.equal(await page.locator("#filter").inputValue(), "service:orders-db");
+  await filter(page, "no-such-thing");
+  await page.locator(".empty", { hasText: "No pair fits" }).waitFor();
+  await picture(page, "7-nothing");
+  await page.getByRole("button", { name: "Show all" }).click();
+  await counts(page, "600pairs");
+  assert.equal(await page.locator("#filter").inputValue(), "");
+  assert.deepEqual(wrong, []);
+  await close();
+  mkdirSync(join(folder, "none"), { recursive: true });
+  const none = await open(await serve(join(folder, "none")));
+  await none.page.locator(".empty", { hasText: "No pairs here yet" }).waitFor();
+  assert.deepEqual(none.wrong, []);
+  await none.close();
+});
+
+test("on a small screen everything is in reach", async () => {
+  const { page, wrong, close } = await open(await serve(join(folder, "few")), "light", { width: 390, height: 844 });
+  await page.locator("#space .row").first().waitFor();
+  const inside = async (/** @type {string} */ selector) => {
+    const box = await page.locator(selector).first().boundingBox();
+    assert.ok(box && box.x >= 0 && box.x + box.width <= 390, `${selector} sticks out: ${JSON.stringify(box)}`);
+  };
+  for (const selector of ["#filter", "#help", "#theme", "#space .row .status", "#space .row .target"]) await inside(selector);
+  await page.locator("#space .row").first().click();
+  await page.locator("#detail .badge").waitFor();
+  for (const selector of ["#detail .badge", "#detail button[aria-label=Close]", "#detail .body-box"]) await inside(selector);
+  await picture(page, "8-phone");
+  await page.getByRole("button", { name: "Close" }).click();
+  await page.getByRole("tab", { name: "Charts" }).click();
+  await page.locator("#charts .card").nth(3).waitFor();
+  await inside("#charts .card");
+  assert.deepEqual(wrong, []);
+  await close();
+});
+
 test("the keys alone are enough", async () => {
   const { page, wrong, close } = await open(await serve(join(folder, "few")));
   const selected = () => page.locator("#space .row[aria-selected=true]").getAttribute("data-place");
@@ -250,7 +307,7 @@ test("the charts say what the recording is like", async () => {
   assert.deepEqual((await page.locator("#charts .card h2").allTextContents()).map((text) => text.split(/[:(]/)[0].trim()), ["Request rate by service", "Status", "Latency by service", "Top endpoints"]);
   assert.ok(await page.locator("#charts svg polygon").count() >= 5);
   const statuses = await page.locator("#charts .card").nth(1).locator(".name").allTextContents();
-  assert.deepEqual([...statuses].sort(), ["200", "404", "500", "503"]);
+  assert.deepEqual([...statuses].sort(), ["200", "404", "500", "503", "OK"]);
   await picture(page, "4-charts-dark");
   await page.locator("#charts .card").nth(1).getByText("404", { exact: true }).click();
   assert.equal(await page.locator("#filter").inputValue(), "status:404");
