@@ -16,7 +16,7 @@ use crate::{
     export::{Health, OwnEndpoints, RetryPolicy, Sender},
     ledger::{CaptureSnapshot, ExporterSnapshot, KernelLoss, KernelLosses, LedgerSnapshot},
     pipeline::ActiveExporter,
-    queue::{BatchLimits, Counts, Queue, QueueReading, ShedReason},
+    queue::{BatchLimits, Counts, Queue, QueueReading, ShedReason, Volume},
     reader::{Shared, lock},
     senders::Senders,
     shelf::{self, KEPT_MINUTES, Shelf},
@@ -33,6 +33,8 @@ pub(crate) struct Exporters {
     memory_bytes: u64,
     /// Absent when the queues are in memory.
     shelf: Option<Shelf>,
+    /// What the queues on disk may take together.
+    volume: Option<Arc<Volume>>,
     minutes: Mutex<Option<CancellationToken>>,
 }
 
@@ -57,6 +59,7 @@ struct Running {
 #[derive(Clone)]
 pub(crate) struct Ledger {
     table: Table,
+    volume: Option<Arc<Volume>>,
     shared: Arc<Shared>,
     losses: Option<Arc<KernelLosses>>,
 }
@@ -68,14 +71,24 @@ impl Exporters {
         retry: RetryPolicy,
         batch: BatchLimits,
         memory_bytes: u64,
-        shelf: Option<PathBuf>,
+        (shelf, volume_bytes): (Option<PathBuf>, Option<u64>),
     ) -> Self {
-        let (table, minutes) = (Table::default(), Mutex::default());
-        Self { table, resource, own, retry, batch, memory_bytes, shelf: shelf.map(Shelf), minutes }
+        Self {
+            table: Table::default(),
+            resource,
+            own,
+            retry,
+            batch,
+            memory_bytes,
+            shelf: shelf.map(Shelf),
+            volume: volume_bytes.map(Volume::new),
+            minutes: Mutex::default(),
+        }
     }
 
     pub(crate) fn ledger(&self, shared: Arc<Shared>, losses: Option<Arc<KernelLosses>>) -> Ledger {
-        Ledger { table: Arc::clone(&self.table), shared, losses }
+        let volume = self.volume.clone();
+        Ledger { table: Arc::clone(&self.table), volume, shared, losses }
     }
 
     /// Starts, changes and stops exporters as `plans` says; gives the reader's view of those
@@ -128,6 +141,9 @@ impl Exporters {
 
     fn make(&self, key: &ObjectKey, senders: &Senders) -> Exporter {
         let queue = Arc::new(Queue::new(self.memory_bytes, self.batch));
+        if let Some(volume) = &self.volume {
+            queue.keep_to(volume.account(key));
+        }
         senders.spawn(Arc::clone(&queue).keep_durable());
         let folder = self.shelf.as_ref().map(|shelf| shelf.folder(key));
         Exporter { queue, folder, unplanned: None, health: Health::default(), running: None }
@@ -316,7 +332,8 @@ impl Ledger {
             .collect();
         let kernel =
             self.losses.as_ref().map(|losses| KernelLoss::by_reason(&losses())).unwrap_or_default();
-        LedgerSnapshot { node, kernel, captures, exporters }
+        let volume = self.volume.as_ref().map(|volume| volume.reading());
+        LedgerSnapshot { node, kernel, captures, exporters, volume }
     }
 }
 

@@ -49,6 +49,8 @@ pub struct ForwarderConfig {
     /// Folder for the exporters' queues, which then survive a restart. Without one, and while
     /// it cannot be used, they are in memory.
     pub queue_dir: Option<PathBuf>,
+    /// Upper limit of all queues there together, in bytes of their files.
+    pub queue_volume_bytes: Option<u64>,
     /// Upper limit of an exporter's `queue.maxSize` in memory.
     pub memory_queue_bytes: u64,
     /// Reads the kernel side's losses, for the ledger.
@@ -121,6 +123,7 @@ impl ForwarderConfig {
             batch: BatchLimits::default(),
             retry: RetryPolicy::default(),
             queue_dir: None,
+            queue_volume_bytes: None,
             memory_queue_bytes: 256 << 20,
             kernel_losses: None,
             own_address: None,
@@ -157,7 +160,7 @@ impl Forwarder {
             config.retry,
             config.batch,
             config.memory_queue_bytes,
-            config.queue_dir,
+            (config.queue_dir, config.queue_volume_bytes),
         );
         let ledger = exporters.ledger(Arc::clone(&shared), config.kernel_losses);
         let admin = match config.admin {

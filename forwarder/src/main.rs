@@ -43,6 +43,10 @@ struct Arguments {
     /// does not need the API server.
     #[arg(long, value_name = "DIR", default_value = "/var/lib/weir")]
     state_dir: PathBuf,
+    /// Most bytes of all queues in that folder together; no limit unless given. Half of it is for
+    /// all, the other half is divided among the namespaces and their exporters.
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1 << 20..))]
+    queues_max_bytes: Option<u64>,
     /// Namespace of the plan's Secret.
     #[arg(long, value_name = "NAME", env = "POD_NAMESPACE", default_value = "weir-system")]
     plan_namespace: String,
@@ -97,6 +101,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         forwarder: ForwarderConfig {
             own_address: arguments.pod_ip,
             admin: Some(arguments.admin),
+            queue_volume_bytes: arguments.queues_max_bytes,
             ..ForwarderConfig::without_ring(arguments.cluster, version)
         },
         agent_socket: arguments.agent_socket,

@@ -97,7 +97,12 @@ fn exporters(ledger: &LedgerSnapshot, encoder: &mut DescriptorEncoder<'_>) -> fm
     let help = "Bytes of the queue that were found damaged";
     each("forwarder_damaged_bytes", help, |one| one.damaged_bytes)?;
     let help = "Requests that failed and were sent again";
-    each("forwarder_retries", help, |one| one.health.retries)
+    each("forwarder_retries", help, |one| one.health.retries)?;
+    let Some(volume) = ledger.volume else { return Ok(()) };
+    let help = "Bytes that all queues on disk take";
+    gauge(encoder, "forwarder_volume_used_bytes", help, volume.used_bytes)?;
+    let help = "Bytes that they may take";
+    gauge(encoder, "forwarder_volume_limit_bytes", help, volume.limit_bytes)
 }
 
 fn captures(ledger: &LedgerSnapshot, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

@@ -28,6 +28,8 @@ const TOKENS: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /// What the agent needs, each by its name (docs/capture-requirements.md).
 const AGENT_CAPABILITIES: [&str; 3] = ["BPF", "PERFMON", "SYS_PTRACE"];
+/// What probes in libraries need besides: Linux asks for it since July 2025 (CVE-2025-38466).
+const PROBE_CAPABILITY: &str = "SYS_ADMIN";
 
 /// The DaemonSet, for server-side apply.
 pub(crate) fn daemon_set(
@@ -105,6 +107,10 @@ fn agent(config: &NodeConfig) -> Value {
     if let Some(bytes) = config.ring_bytes {
         arguments.extend(["--ring-bytes".to_owned(), bytes.to_string()]);
     }
+    let mut capabilities = AGENT_CAPABILITIES.to_vec();
+    if config.tls_probes {
+        capabilities.push(PROBE_CAPABILITY);
+    }
     let mut container = json!({
         "name": "capture-agent",
         "image": config.image,
@@ -117,7 +123,7 @@ fn agent(config: &NodeConfig) -> Value {
             "runAsGroup": 0,
             "allowPrivilegeEscalation": false,
             "readOnlyRootFilesystem": true,
-            "capabilities": {"drop": ["ALL"], "add": AGENT_CAPABILITIES},
+            "capabilities": {"drop": ["ALL"], "add": capabilities},
             // The default profile of container runtimes refuses bpf(2) and perf_event_open(2).
             "seccompProfile": {"type": "Unconfined"},
         },
@@ -133,18 +139,27 @@ fn forwarder(config: &NodeConfig) -> Value {
     let port = config.admin_port;
     let probe = |path: &str| json!({"httpGet": {"path": path, "port": ADMIN_PORT}});
     let from_pod = |name: &str, path: &str| json!({"name": name, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": path}}});
+    let mut arguments = vec![
+        "--agent-socket".to_owned(),
+        format!("{RUN}/agent.sock"),
+        "--state-dir".to_owned(),
+        STATE.to_owned(),
+        "--plan-namespace".to_owned(),
+        "$(POD_NAMESPACE)".to_owned(),
+        "--plan-secret".to_owned(),
+        weir_plan::PLAN_SECRET.to_owned(),
+        "--admin".to_owned(),
+        format!("0.0.0.0:{port}"),
+    ];
+    if let Some(bytes) = config.state.queue_bytes() {
+        arguments.extend(["--queues-max-bytes".to_owned(), bytes.to_string()]);
+    }
     let mut container = json!({
         "name": "forwarder",
         "image": config.image,
         "imagePullPolicy": config.image_pull_policy,
         "command": ["weir-forwarder"],
-        "args": [
-            "--agent-socket", format!("{RUN}/agent.sock"),
-            "--state-dir", STATE,
-            "--plan-namespace", "$(POD_NAMESPACE)",
-            "--plan-secret", weir_plan::PLAN_SECRET,
-            "--admin", format!("0.0.0.0:{port}"),
-        ],
+        "args": arguments,
         "env": [
             from_pod("NODE_NAME", "spec.nodeName"),
             from_pod("POD_IP", "status.podIP"),
@@ -179,7 +194,7 @@ fn volumes(config: &NodeConfig) -> Value {
         State::EmptyDir { size_limit } => {
             json!({"name": "state", "emptyDir": {"sizeLimit": size_limit}})
         }
-        State::HostPath { path } => {
+        State::HostPath { path, .. } => {
             json!({"name": "state", "hostPath": {"path": path, "type": "Directory"}})
         }
     };

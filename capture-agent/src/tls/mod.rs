@@ -177,7 +177,8 @@ impl Libraries {
                 TlsCoverage::Probed { since_ns }
             }
             Err(error) => {
-                tracing::warn!(pid, %error, "could not probe a TLS library");
+                // The cause is an errno: EACCES is a missing CAP_SYS_ADMIN.
+                tracing::warn!(pid, ?error, "could not probe a TLS library");
                 self.examined.insert(candidate.id, Err(TlsOpaque::ProbeRefused));
                 TlsCoverage::Opaque(TlsOpaque::ProbeRefused)
             }

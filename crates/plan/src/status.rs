@@ -27,6 +27,20 @@ pub struct NodeStatus {
     pub agent: AgentStatus,
     pub captures: Vec<NodeCapture>,
     pub exporters: Vec<NodeExporter>,
+    /// Runs of this forwarder before this one, the newest first, as the node's disk has them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<NodeRun>,
+}
+
+/// What one run of a forwarder counted: at its end, or a second before it was killed.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct NodeRun {
+    /// [`NodeStatus::started`] then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started: Option<Timestamp>,
+    /// Their records alone.
+    pub captures: Vec<NodeCapture>,
 }
 
 /// The capture agent beside the forwarder.
@@ -160,6 +174,7 @@ mod tests {
                 last_error: Some("e".to_owned()),
                 ..NodeExporter::default()
             }],
+            earlier: vec![NodeRun { started: Some(time), captures: Vec::new() }],
         };
         let json = serde_json::to_value(&status).unwrap();
         assert_eq!(json["planRevision"], "r");
@@ -167,6 +182,7 @@ mod tests {
         assert_eq!(json["captures"][0]["matchedPods"], 2);
         assert_eq!(json["captures"][0]["lastRecordTime"], "2026-11-21T12:00:00Z");
         assert_eq!(json["exporters"][0]["lastError"], "e");
+        assert_eq!(json["earlier"][0]["started"], "2026-11-21T12:00:00Z");
         assert_eq!(serde_json::from_value::<NodeStatus>(json).unwrap(), status);
     }
 }

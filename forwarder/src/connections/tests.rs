@@ -100,7 +100,7 @@ fn an_encrypted_connection_without_plaintext_is_opaque_at_its_end() {
         assert_eq!(tls.opaque_connections, [("unknown", 1)].into());
         assert_eq!(tls.opaque_bytes, [("unknown", 1000)].into());
     }
-    assert_eq!(capture.tls_containers.opaque(), [(TlsOpaque::Unknown, 1)].into());
+    assert_eq!(capture.tls_containers.opaque(0), [(TlsOpaque::Unknown, 1)].into());
     assert!(table.table.is_empty());
 }
 
@@ -123,7 +123,7 @@ fn an_encrypted_connection_gives_the_pairs_of_its_plaintext() {
     assert_eq!((counts.pairs, counts.half_pairs_total(), counts.lost_exchanges_total()), (1, 0, 0));
     assert!(counts.opaque_connections.is_empty() && counts.undecodable_bytes.is_empty());
     assert_eq!((counts.tls.read_connections, counts.tls.opaque_connections.len()), (1, 0));
-    assert_eq!(book.captures[0].1.tls_containers.covered(), 1);
+    assert_eq!(book.captures[0].1.tls_containers.covered(0), 1);
     assert!(table.table.is_empty());
 }
 

@@ -7,7 +7,10 @@ use weir_abi::{Loss, LossCounter};
 use weir_plan::ObjectKey;
 
 use super::{CaptureCounts, NodeCounts};
-use crate::{export::ExporterHealth, queue::Counts};
+use crate::{
+    export::ExporterHealth,
+    queue::{Counts, VolumeReading},
+};
 
 /// Everything that was counted, at one moment: the parts agree with each other.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -21,6 +24,9 @@ pub struct LedgerSnapshot {
     pub captures: Vec<CaptureSnapshot>,
     /// Every exporter since the start, also those that are gone, by key.
     pub exporters: Vec<ExporterSnapshot>,
+    /// All queues on disk together, where they have a limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub volume: Option<VolumeReading>,
 }
 
 /// One reason of the kernel side.

@@ -30,6 +30,7 @@ fn ledger(kept: u64, seen: u64, exported: u64) -> LedgerSnapshot {
             exporters: vec![("default/a".to_owned(), counts.clone())],
         }],
         exporters: vec![exporter(key("a"), counts)],
+        volume: None,
     }
 }
 

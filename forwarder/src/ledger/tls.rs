@@ -50,18 +50,21 @@ impl TlsCounts {
 pub struct Containers {
     verdicts: BTreeMap<Container, Verdict>,
     /// Counts the news.
-    now: u64,
+    now: Moment,
 }
+
+/// Number of a piece of news, of one or all containers.
+type Moment = u64;
 
 /// Service, and id of the control group.
 type Container = (String, u64);
 
 #[derive(Clone, Debug, Eq, PartialEq)]
 struct Verdict {
-    /// `None`: read in clear.
-    opaque: Option<TlsOpaque>,
+    /// Why it cannot be read, and when that was told last. `None`: read in clear.
+    opaque: Option<(TlsOpaque, Moment)>,
     /// Of the last news.
-    at: u64,
+    at: Moment,
 }
 
 impl Containers {
@@ -72,12 +75,14 @@ impl Containers {
         };
         self.now += 1;
         let at = self.now;
+        let opaque = opaque.map(|why| (why, at));
         let container = (service.to_owned(), cgroup_id);
         if let Some(verdict) = self.verdicts.get_mut(&container) {
             verdict.at = at;
             // Something of it that cannot be read stays true when something else is read, but
             // what began too early passes.
-            if opaque.is_some() || verdict.opaque == Some(TlsOpaque::AttachedLate) {
+            let passes = |(why, _)| why == TlsOpaque::AttachedLate;
+            if opaque.is_some() || verdict.opaque.is_some_and(passes) {
                 verdict.opaque = opaque;
             }
             return;
@@ -91,19 +96,30 @@ impl Containers {
         self.verdicts.insert(container, Verdict { opaque, at });
     }
 
-    /// Containers that are read in clear.
-    pub fn covered(&self) -> u32 {
-        let covered = self.verdicts.values().filter(|verdict| verdict.opaque.is_none());
-        u32::try_from(covered.count()).unwrap_or(u32::MAX)
+    /// The last news.
+    pub const fn now(&self) -> Moment {
+        self.now
+    }
+
+    /// Containers that are read in clear, by the news after `since`.
+    pub fn covered(&self, since: Moment) -> u32 {
+        let covered = |verdict: &&Verdict| verdict.at > since && verdict.opaque(since).is_none();
+        u32::try_from(self.verdicts.values().filter(covered).count()).unwrap_or(u32::MAX)
     }
 
     /// Containers that are not, or not wholly, by the last reason.
-    pub fn opaque(&self) -> BTreeMap<TlsOpaque, u32> {
+    pub fn opaque(&self, since: Moment) -> BTreeMap<TlsOpaque, u32> {
         let mut opaque = BTreeMap::new();
-        for why in self.verdicts.values().filter_map(|verdict| verdict.opaque) {
+        for why in self.verdicts.values().filter_map(|verdict| verdict.opaque(since)) {
             *opaque.entry(why).or_default() += 1;
         }
         opaque
+    }
+}
+
+impl Verdict {
+    fn opaque(&self, since: Moment) -> Option<TlsOpaque> {
+        self.opaque.filter(|(_, at)| *at > since).map(|(why, _)| why)
     }
 }
 
@@ -115,8 +131,8 @@ impl Serialize for Containers {
             covered: u32,
             opaque: BTreeMap<&'static str, u32>,
         }
-        let opaque = self.opaque().into_iter().map(|(why, count)| (why.as_str(), count)).collect();
-        Counts { covered: self.covered(), opaque }.serialize(serializer)
+        let opaque = self.opaque(0).into_iter().map(|(why, count)| (why.as_str(), count)).collect();
+        Counts { covered: self.covered(0), opaque }.serialize(serializer)
     }
 }
 
@@ -133,20 +149,34 @@ mod tests {
         let mut containers = Containers::default();
         containers.note("shop", 1, TlsNews::Read);
         containers.note("shop", 2, TlsNews::Read);
-        assert_eq!((containers.covered(), containers.opaque()), (2, BTreeMap::new()));
+        assert_eq!((containers.covered(0), containers.opaque(0)), (2, BTreeMap::new()));
         containers.note("shop", 1, opaque(TlsOpaque::Go));
         containers.note("shop", 1, TlsNews::Read);
-        assert_eq!(containers.covered(), 1);
-        assert_eq!(containers.opaque(), [(TlsOpaque::Go, 1)].into());
+        assert_eq!(containers.covered(0), 1);
+        assert_eq!(containers.opaque(0), [(TlsOpaque::Go, 1)].into());
     }
 
     #[test]
     fn what_began_too_early_passes() {
         let mut containers = Containers::default();
         containers.note("shop", 1, opaque(TlsOpaque::AttachedLate));
-        assert_eq!(containers.covered(), 0);
+        assert_eq!(containers.covered(0), 0);
         containers.note("shop", 1, TlsNews::Read);
-        assert_eq!((containers.covered(), containers.opaque()), (1, BTreeMap::new()));
+        assert_eq!((containers.covered(0), containers.opaque(0)), (1, BTreeMap::new()));
+    }
+
+    #[test]
+    fn what_was_told_before_does_not_count() {
+        let mut containers = Containers::default();
+        containers.note("shop", 1, opaque(TlsOpaque::Go));
+        containers.note("shop", 2, TlsNews::Read);
+        let since = containers.now();
+        assert_eq!((containers.covered(since), containers.opaque(since)), (0, BTreeMap::new()));
+        containers.note("shop", 1, TlsNews::Read);
+        containers.note("shop", 3, opaque(TlsOpaque::Java));
+        assert_eq!(containers.covered(since), 1);
+        assert_eq!(containers.opaque(since), [(TlsOpaque::Java, 1)].into());
+        assert_eq!(containers.opaque(0).len(), 2);
     }
 
     #[test]

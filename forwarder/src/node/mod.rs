@@ -24,7 +24,7 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 use weir_link::{Kernel, Targets};
-use weir_plan::{Plan, PlanDocument};
+use weir_plan::{Plan, PlanDocument, status::NodeRun};
 
 pub use self::pod::{Owner, Pod};
 use self::{
@@ -105,6 +105,8 @@ pub struct Node {
     revision: u64,
     /// The pods on disk are not those that are here.
     pods_changed: bool,
+    /// As the disk has them.
+    runs: Vec<NodeRun>,
 }
 
 struct Agent {
@@ -145,6 +147,7 @@ impl Node {
             undisclosed: BTreeSet::new(),
             revision: 0,
             pods_changed: false,
+            runs: Vec::new(),
         })
     }
 
@@ -190,6 +193,7 @@ impl Node {
     }
 
     async fn recall(&mut self) -> Result<(), NodeError> {
+        self.view.remember(self.store.runs());
         if let Some(pods) = self.store.pods() {
             tracing::info!(pods = pods.len(), "pods of the last run");
             self.directory.take(PodNews::All(pods));
@@ -332,6 +336,12 @@ impl Node {
         }
         let ledger = self.forwarder.ledger();
         self.view.note_growth(&ledger);
+        // Not before there is a plan, and with it something to tell of.
+        let runs = self.view.runs(&ledger);
+        if runs != self.runs && !self.plan.plan().captures.is_empty() {
+            self.store.keep_runs(&runs);
+            self.runs = runs;
+        }
         if self.completion.update(self.plan.plan(), || ledger) {
             self.go_by(self.completion.live(self.plan.plan()));
         }
@@ -348,13 +358,14 @@ impl Node {
         // From here the reader alone hears the agent, when it misses a process.
         link.abort();
         link.await.ok();
-        let Self { forwarder, drain_time, .. } = self;
+        let Self { forwarder, drain_time, view, store, .. } = self;
         let ended = tokio::task::spawn_blocking(move || {
             let delivered = forwarder.drain(drain_time);
             let ledger = forwarder.ledger();
             (delivered, Arc::into_inner(forwarder).map_or(ledger, Forwarder::stop))
         });
         let (delivered, ledger) = ended.await?;
+        store.keep_runs(&view.runs(&ledger));
         if !delivered {
             tracing::warn!(?drain_time, "not everything could be delivered in time");
         }

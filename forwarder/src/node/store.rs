@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use weir_plan::PlanDocument;
+use weir_plan::{PlanDocument, status::NodeRun};
 
 use super::Pod;
 
@@ -32,6 +32,29 @@ impl Store {
         self.0.join("pods.json")
     }
 
+    fn runs_file(&self) -> PathBuf {
+        self.0.join("runs.json")
+    }
+
+    /// What earlier runs counted, the newest first.
+    pub(super) fn runs(&self) -> Vec<NodeRun> {
+        let path = self.runs_file();
+        let Some(bytes) = read(&path) else { return Vec::new() };
+        serde_json::from_slice(&bytes).unwrap_or_else(|error| {
+            tracing::warn!(path = %path.display(), %error, "the stored counts are of no use");
+            Vec::new()
+        })
+    }
+
+    /// Keeps what was counted, for a run after this one. It outlives this process, and need not
+    /// outlive a power cut: it is written every second.
+    pub(super) fn keep_runs(&self, runs: &[NodeRun]) {
+        match serde_json::to_vec(runs) {
+            Ok(bytes) => self.write(&self.runs_file(), &bytes, false),
+            Err(error) => tracing::error!(%error, "counts have no JSON form"),
+        }
+    }
+
     /// The plan that was in force last.
     pub(super) fn plan(&self) -> Option<PlanDocument> {
         let path = self.plan_file();
@@ -52,24 +75,24 @@ impl Store {
 
     /// Keeps a plan. It holds credentials: only we may read it.
     pub(super) fn keep_plan(&self, plan: &PlanDocument) {
-        self.write(&self.plan_file(), &plan.encode());
+        self.write(&self.plan_file(), &plan.encode(), true);
     }
 
     pub(super) fn keep_pods(&self, pods: &[Pod]) {
         match serde_json::to_vec(pods) {
-            Ok(bytes) => self.write(&self.pods_file(), &bytes),
+            Ok(bytes) => self.write(&self.pods_file(), &bytes, true),
             Err(error) => tracing::error!(%error, "pods have no JSON form"),
         }
     }
 
     /// Without it a restart needs the API server; that is worth a warning, no more.
-    fn write(&self, path: &Path, bytes: &[u8]) {
-        if let Err(error) = self.replace(path, bytes) {
+    fn write(&self, path: &Path, bytes: &[u8], durable: bool) {
+        if let Err(error) = self.replace(path, bytes, durable) {
             tracing::warn!(path = %path.display(), %error, "could not be kept for a restart");
         }
     }
 
-    fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    fn replace(&self, path: &Path, bytes: &[u8], durable: bool) -> io::Result<()> {
         let new = path.with_extension("new");
         // One that an interrupted write left has whatever mode it has.
         match fs::remove_file(&new) {
@@ -78,6 +101,9 @@ impl Store {
         }
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
         file.write_all(bytes)?;
+        if !durable {
+            return fs::rename(&new, path);
+        }
         file.sync_all()?;
         fs::rename(&new, path)?;
         File::open(&self.0)?.sync_all()
@@ -113,7 +139,10 @@ mod tests {
     fn what_is_kept_is_found_again_and_is_ours_alone() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::new(folder.path().to_owned());
-        assert!(store.plan().is_none() && store.pods().is_none());
+        assert!(store.plan().is_none() && store.pods().is_none() && store.runs().is_empty());
+        let runs = vec![NodeRun::default()];
+        store.keep_runs(&runs);
+        assert_eq!(store.runs(), runs);
         let plan = PlanDocument::new(Plan::default());
         let pods = vec![Pod { uid: "u".to_owned(), ..Pod::default() }];
         for _ in 0..2 {
@@ -134,6 +163,7 @@ mod tests {
         bytes.truncate(bytes.len() / 2);
         fs::write(store.plan_file(), bytes).unwrap();
         fs::write(store.pods_file(), "[{").unwrap();
-        assert!(store.plan().is_none() && store.pods().is_none());
+        fs::write(store.runs_file(), "[{").unwrap();
+        assert!(store.plan().is_none() && store.pods().is_none() && store.runs().is_empty());
     }
 }

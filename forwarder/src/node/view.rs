@@ -10,7 +10,7 @@ use weir_abi::{Loss, LossCounter};
 use weir_link::{Hello, Kernel};
 use weir_plan::{
     CapturePlan, NodeStatus, ObjectKey, PlanDocument,
-    status::{NodeCapture, NodeExporter, NodeQueue, NodeRecords, TlsCounts},
+    status::{NodeCapture, NodeExporter, NodeQueue, NodeRecords, NodeRun, TlsCounts},
 };
 
 use super::directory::Directory;
@@ -29,6 +29,10 @@ const QUEUE_LOSSES: [ShedReason; 5] = [
     ShedReason::DiskFailed,
     ShedReason::Damaged,
 ];
+
+/// Runs that are remembered, this one among them: more than an operator misses between two
+/// questions, unless something is very wrong.
+const RUNS: usize = 4;
 
 type Losses = [LossCounter; Loss::COUNT as usize];
 
@@ -66,6 +70,8 @@ struct Begun {
     uid: String,
     /// What was counted before it began, but for what waited then.
     before: NodeRecords,
+    /// The last news of its containers then.
+    tls_since: u64,
 }
 
 impl View {
@@ -73,6 +79,27 @@ impl View {
         let started = Some(Timestamp::now());
         let base = NodeStatus { node, version, started, ..NodeStatus::default() };
         Self { directory, inner: Mutex::new(Inner { base, ..Inner::default() }) }
+    }
+
+    /// What the runs before this one counted.
+    pub(super) fn remember(&self, earlier: Vec<NodeRun>) {
+        self.inner().base.earlier = earlier;
+    }
+
+    /// What a run after this one should remember.
+    pub(super) fn runs(&self, ledger: &LedgerSnapshot) -> Vec<NodeRun> {
+        let status = self.status(ledger);
+        let counted = |capture: NodeCapture| NodeCapture {
+            key: capture.key,
+            uid: capture.uid,
+            records: capture.records,
+            ..NodeCapture::default()
+        };
+        let captures = status.captures.into_iter().map(counted).collect();
+        let mut runs = vec![NodeRun { started: status.started, captures }];
+        runs.extend(status.earlier);
+        runs.truncate(RUNS);
+        runs
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -176,7 +203,9 @@ impl Inner {
         let before = NodeRecords { seen, recovered, queued: 0, ..all };
         let kept = counted.map_or(0, |counted| counted.counts.kept());
         self.grew.insert(capture.key.clone(), (kept, None));
-        self.begun.insert(capture.key.clone(), Begun { uid: capture.uid.clone(), before });
+        let tls_since = counted.map_or(0, |counted| counted.counts.tls_containers.now());
+        let begun = Begun { uid: capture.uid.clone(), before, tls_since };
+        self.begun.insert(capture.key.clone(), begun);
     }
 
     fn note_growth(&mut self, ledger: &LedgerSnapshot) {
@@ -214,13 +243,15 @@ impl Pages for View {
             .map(|capture| {
                 let key = &capture.key;
                 let counted = ledger.captures.iter().find(|counted| counted.key == *key);
-                let before = begun.get(key).map(|begun| begun.before).unwrap_or_default();
+                let begun = begun.get(key);
+                let before = begun.map(|begun| begun.before).unwrap_or_default();
+                let tls_since = begun.map_or(0, |begun| begun.tls_since);
                 NodeCapture {
                     key: key.clone(),
                     uid: capture.uid.clone(),
                     matched_pods: matched.get(key).copied().unwrap_or(0),
                     records: difference(&counted.map(records).unwrap_or_default(), &before),
-                    tls: counted.map(tls).unwrap_or_default(),
+                    tls: counted.map(|counted| tls(counted, tls_since)).unwrap_or_default(),
                     last_record_time: grew.get(key).and_then(|(_, time)| *time),
                 }
             })
@@ -296,11 +327,11 @@ fn difference(all: &NodeRecords, before: &NodeRecords) -> NodeRecords {
 }
 
 /// Containers with encrypted connections, by whether they are read.
-fn tls(capture: &CaptureSnapshot) -> TlsCounts {
+fn tls(capture: &CaptureSnapshot, since: u64) -> TlsCounts {
     let containers = &capture.counts.tls_containers;
-    let opaque = containers.opaque().into_iter();
+    let opaque = containers.opaque(since).into_iter();
     let opaque = opaque.map(|(why, count)| (why.reason().to_owned(), count)).collect();
-    TlsCounts { covered: containers.covered(), opaque }
+    TlsCounts { covered: containers.covered(since), opaque }
 }
 
 fn delivery(exporter: &ExporterSnapshot) -> NodeExporter {

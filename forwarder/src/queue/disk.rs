@@ -7,9 +7,9 @@ use std::{
     time::Duration,
 };
 
-use weir_queue::{Disk, Log, OpenDisk};
+use weir_queue::{self as log, Disk, Log, OpenDisk, Storage};
 
-use super::{Queue, ShedReason, State};
+use super::{Queue, ShedReason, State, volume::Bounded};
 
 /// How long a record may be on disk before it is made durable: what a power cut may take. A
 /// process that is killed loses nothing that is written.
@@ -91,12 +91,10 @@ impl State {
         if self.in_flight || !self.log.is_empty() {
             return Err(StoreError::Busy);
         }
-        let opened = Disk::open(&folder)
-            .map_err(|error| StoreError::Open(folder.clone(), error))
-            .and_then(|disk| {
-                Log::open(Box::new(disk), self.asked)
-                    .map_err(|error| StoreError::Read(folder.clone(), error))
-            });
+        let opened =
+            Disk::open(&folder).map_err(|error| StoreError::Open(folder.clone(), error)).and_then(
+                |disk| self.open(disk).map_err(|error| StoreError::Read(folder.clone(), error)),
+            );
         let (log, dropped) = match opened {
             Ok(opened) => opened,
             Err(error) => {
@@ -118,6 +116,14 @@ impl State {
         self.note_damage();
         self.note_trouble(None);
         Ok(())
+    }
+
+    fn open(&self, disk: Disk) -> io::Result<(Log, log::Tally)> {
+        let files: Box<dyn Storage> = match &self.account {
+            Some(account) => Box::new(Bounded::new(disk, account.clone())?),
+            None => Box::new(disk),
+        };
+        Log::open(files, self.asked)
     }
 
     pub(super) fn replace_log(&mut self, log: Log) {

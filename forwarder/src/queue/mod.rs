@@ -8,6 +8,7 @@ mod chunk;
 mod counts;
 mod disk;
 mod in_flight;
+mod volume;
 
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,8 @@ use weir_plan::{ObjectKey, WhenFull};
 use weir_queue::{self as log, Bounds, Label, Log, Memory, Refusal};
 
 use self::chunk::Records;
+pub use self::volume::VolumeReading;
+pub(crate) use self::volume::{Account, Volume};
 pub use self::{
     chunk::Chunk,
     counts::{Counts, RefusalReason, ShedReason},
@@ -92,6 +95,8 @@ struct State {
     /// Where the log lies, if it is on disk, and where it should.
     folder: Option<PathBuf>,
     wanted: Option<PathBuf>,
+    /// With the volume that the folder lies on, where that has a limit.
+    account: Option<Account>,
     /// As the plan has it.
     asked: Bounds,
     /// Most bytes of a log in memory.
@@ -162,6 +167,7 @@ impl Queue {
             log,
             folder: None,
             wanted: None,
+            account: None,
             memory_bytes,
             in_flight: false,
             limits,
@@ -175,6 +181,11 @@ impl Queue {
         Self { state: Mutex::new(state), wake: Notify::new(), written: Notify::new() }
     }
 
+    /// Keeps to this account where it is on disk.
+    pub(crate) fn keep_to(&self, account: Account) {
+        self.lock().account = Some(account);
+    }
+
     /// Changes the bounds; what is over them is shed. Opens a closed queue again.
     pub fn configure(&self, bytes: u64, when_full: WhenFull) {
         let mut state = self.lock();
@@ -182,7 +193,8 @@ impl Queue {
             WhenFull::DropOldest => log::WhenFull::DropOldest,
             WhenFull::DropNewest => log::WhenFull::DropNewest,
         };
-        state.asked = Bounds { bytes, when_full };
+        let most = state.account.as_ref().map_or(u64::MAX, Account::limit);
+        state.asked = Bounds { bytes: bytes.min(most), when_full };
         state.closed = None;
         state.set_bounds();
     }

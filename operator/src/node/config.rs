@@ -24,6 +24,9 @@ pub struct NodeConfig {
     /// Bytes of the memory between kernel and forwarder.
     #[serde(default)]
     pub ring_bytes: Option<u32>,
+    /// Read TLS at its libraries, which takes the agent a further capability.
+    #[serde(default = "yes")]
+    pub tls_probes: bool,
     /// Port of health, metrics and status in the pod.
     #[serde(default = "admin_port")]
     pub admin_port: u16,
@@ -78,7 +81,48 @@ pub enum State {
     #[serde(rename_all = "camelCase")]
     EmptyDir { size_limit: Quantity },
     /// A directory of the node that exists and belongs to user 65532: survives the pod.
-    HostPath { path: String },
+    #[serde(rename_all = "camelCase")]
+    HostPath {
+        path: String,
+        /// What the queues there may take of it; without one they have their own limits alone.
+        #[serde(default)]
+        size_limit: Option<Quantity>,
+    },
+}
+
+/// Least size of a place for the state.
+const LEAST_STATE: u64 = 16 << 20;
+
+impl State {
+    fn size_limit(&self) -> Option<weir_api::Quantity> {
+        let limit = match self {
+            Self::EmptyDir { size_limit } => Some(size_limit),
+            Self::HostPath { size_limit, .. } => size_limit.as_ref(),
+        };
+        limit.map(|limit| weir_api::Quantity(limit.0.clone()))
+    }
+
+    /// Bytes that the queues may take together. The kubelet ends a pod whose volume is larger
+    /// than it may be, so an eighth stays free: for the last plan, folders and what the file
+    /// system adds.
+    pub(super) fn queue_bytes(&self) -> Option<u64> {
+        let whole = self.size_limit()?.whole().ok()?;
+        Some(whole - whole / 8)
+    }
+
+    fn check(&self) -> Result<(), NodeConfigError> {
+        if let Self::HostPath { path, .. } = self
+            && !path.starts_with('/')
+        {
+            return Err(NodeConfigError::RelativePath(path.clone()));
+        }
+        let Some(limit) = self.size_limit() else { return Ok(()) };
+        match limit.whole() {
+            Ok(bytes) if bytes >= LEAST_STATE => Ok(()),
+            Ok(_) => Err(NodeConfigError::SmallState(limit)),
+            Err(source) => Err(NodeConfigError::SizeLimit { limit, source }),
+        }
+    }
 }
 
 impl Default for State {
@@ -96,6 +140,14 @@ pub enum NodeConfigError {
     NoImage,
     #[error("state.hostPath.path {0:?} is not an absolute path")]
     RelativePath(String),
+    #[error("sizeLimit {limit} of the state is no size")]
+    SizeLimit {
+        limit: weir_api::Quantity,
+        #[source]
+        source: weir_api::ParseQuantity,
+    },
+    #[error("sizeLimit {0} of the state is less than 16Mi")]
+    SmallState(weir_api::Quantity),
 }
 
 impl NodeConfig {
@@ -110,17 +162,17 @@ impl NodeConfig {
         if config.image.is_empty() {
             return Err(NodeConfigError::NoImage);
         }
-        match &config.state {
-            State::HostPath { path } if !path.starts_with('/') => {
-                Err(NodeConfigError::RelativePath(path.clone()))
-            }
-            _ => Ok(config),
-        }
+        config.state.check()?;
+        Ok(config)
     }
 }
 
 fn if_not_present() -> String {
     "IfNotPresent".to_owned()
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn info() -> String {

@@ -35,11 +35,18 @@ fn the_forwarder_has_no_rights_and_the_agent_no_token() {
         assert_eq!(security.capabilities.unwrap().drop.unwrap(), ["ALL"]);
     }
     let added = agent.security_context.unwrap().capabilities.unwrap().add.unwrap();
-    assert_eq!(added, ["BPF", "PERFMON", "SYS_PTRACE"]);
+    assert_eq!(added, ["BPF", "PERFMON", "SYS_PTRACE", "SYS_ADMIN"]);
     let security = forwarder.security_context.unwrap();
     assert_eq!((security.run_as_non_root, security.run_as_user), (Some(true), Some(65532)));
     assert!(security.capabilities.unwrap().add.is_none());
     assert_eq!(security.seccomp_profile.unwrap().type_, "RuntimeDefault");
+}
+
+#[test]
+fn without_probes_the_agent_has_one_capability_less() {
+    let agent = container(&pod(&applied("{image: i, tlsProbes: false}")), "capture-agent");
+    let added = agent.security_context.unwrap().capabilities.unwrap().add.unwrap();
+    assert_eq!(added, ["BPF", "PERFMON", "SYS_PTRACE"]);
 }
 
 #[test]
@@ -75,12 +82,28 @@ fn settings_reach_the_pod_and_its_own_labels_win() {
 }
 
 #[test]
+fn the_queues_never_fill_their_volume() {
+    for (state, expect) in [
+        ("{emptyDir: {sizeLimit: 2Gi}}", Some("1879048192")),
+        ("{hostPath: {path: /a, sizeLimit: 80Mi}}", Some("73400320")),
+        ("{hostPath: {path: /a}}", None),
+    ] {
+        let pod = pod(&applied(&format!("{{image: i, state: {state}}}")));
+        let arguments = container(&pod, "forwarder").args.unwrap();
+        let option = arguments.iter().position(|argument| argument == "--queues-max-bytes");
+        assert_eq!(option.map(|place| &*arguments[place + 1]), expect, "{state}");
+    }
+}
+
+#[test]
 fn wrong_settings_are_refused_by_name() {
     for (settings, expect) in [
         ("{}", "image"),
         ("{image: ''}", "image is empty"),
         ("{image: i, privileged: true}", "privileged"),
         ("{image: i, state: {hostPath: {path: etc}}}", "not an absolute path"),
+        ("{image: i, state: {emptyDir: {sizeLimit: lots}}}", "sizeLimit lots"),
+        ("{image: i, state: {hostPath: {path: /a, sizeLimit: 1Mi}}}", "less than 16Mi"),
         ("{image: i, forwarder: {resource: {}}}", "resource"),
     ] {
         let error = NodeConfig::parse(settings).unwrap_err();

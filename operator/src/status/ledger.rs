@@ -53,8 +53,8 @@ impl Ledger {
             let next = Run { last: answer.clone(), absent: 0 };
             match self.live.insert(answer.node.clone(), next) {
                 Some(before) if before.last.started == answer.started => {}
-                Some(before) => self.retire(&before.last, Some(answer)),
-                None => self.retire(&NodeStatus::default(), Some(answer)),
+                Some(before) => self.follow(before.last, answer),
+                None => self.retire(&[], Some(&answer.captures)),
             }
         }
         let mut gone = Vec::new();
@@ -67,7 +67,7 @@ impl Ledger {
             keep
         });
         for last in &gone {
-            self.retire(last, None);
+            self.retire(&last.captures, None);
         }
     }
 
@@ -118,18 +118,40 @@ impl Ledger {
         Fleet::new(round.expected, answers).with_past(past).with_troubles(round.troubles.clone())
     }
 
+    /// A run is over, and `next` is there. The node's disk tells what the run had counted since it
+    /// was asked last, and of runs between the two.
+    fn follow(&mut self, last: NodeStatus, next: &NodeStatus) {
+        let mut captures = last.captures;
+        for run in next.earlier.iter().rev() {
+            if run.started == last.started {
+                for capture in &mut captures {
+                    let noted = run.captures.iter().find(|noted| is_same(noted, capture));
+                    let later = noted.map(|noted| noted.records);
+                    let later = later.filter(|later| progress(later) >= progress(&capture.records));
+                    capture.records = later.unwrap_or(capture.records);
+                }
+                let is_new = |noted: &&NodeCapture| !captures.iter().any(|c| is_same(noted, c));
+                let begun: Vec<_> = run.captures.iter().filter(is_new).cloned().collect();
+                captures.extend(begun);
+            } else if run.started > last.started && run.started < next.started {
+                self.retire(&captures, Some(&run.captures));
+                captures.clone_from(&run.captures);
+            }
+        }
+        self.retire(&captures, Some(&next.captures));
+    }
+
     /// A run is over, and maybe another one goes on with what it left on disk. What waited when
     /// the first was asked last, and is not found by the next, has a fate that nobody can tell;
     /// it counts as lost. What is found beyond that had been seen since then.
-    fn retire(&mut self, last: &NodeStatus, next: Option<&NodeStatus>) {
-        let none: &[NodeCapture] = &[];
-        let next = next.map_or(none, |next| &next.captures);
-        let next: Vec<_> = next.iter().filter(|capture| is_of(capture, &self.known)).collect();
+    fn retire(&mut self, last: &[NodeCapture], next: Option<&[NodeCapture]>) {
+        let next: Vec<_> =
+            next.unwrap_or_default().iter().filter(|capture| is_of(capture, &self.known)).collect();
         let recovered = |key: &ObjectKey| {
             let found = next.iter().find(|capture| capture.key == *key);
             found.map_or(0, |capture| capture.records.recovered)
         };
-        for capture in last.captures.iter().filter(|capture| is_of(capture, &self.known)) {
+        for capture in last.iter().filter(|capture| is_of(capture, &self.known)) {
             let records = capture.records;
             let missing = records.queued.saturating_sub(recovered(&capture.key));
             let past = NodeRecords {
@@ -141,13 +163,24 @@ impl Ledger {
             add_records(self.over.entry(capture.key.clone()).or_default(), &past);
         }
         for capture in next {
-            let known = last.captures.iter().find(|known| known.key == capture.key);
+            let known = last.iter().find(|known| known.key == capture.key);
             let waited = known.map_or(0, |known| known.records.queued);
             let seen = capture.records.recovered.saturating_sub(waited);
             let past = NodeRecords { seen, ..NodeRecords::default() };
             add_records(self.over.entry(capture.key.clone()).or_default(), &past);
         }
     }
+}
+
+fn is_same(one: &NodeCapture, other: &NodeCapture) -> bool {
+    (&one.key, &one.uid) == (&other.key, &other.uid)
+}
+
+/// Grows with everything that happens to a record.
+fn progress(records: &NodeRecords) -> u64 {
+    let NodeRecords { seen, recovered, exported, filtered, sampled, shed, undecodable, .. } =
+        *records;
+    [seen, recovered, exported, filtered, sampled, shed, undecodable].iter().sum()
 }
 
 /// False when a node still tells of an earlier capture of the same name.

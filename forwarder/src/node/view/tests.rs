@@ -90,6 +90,10 @@ fn a_capture_that_is_made_again_counts_from_zero() {
         let mut counts = CaptureCounts::default();
         counts.decoded.pairs = seen;
         let at = Counts { seen, exported, queued: seen - exported, ..Counts::default() };
+        counts.tls_containers.note("shop", 1, TlsNews::Read);
+        if seen > 10 {
+            counts.tls_containers.note("shop", 2, TlsNews::BeginsOpaque(TlsOpaque::Java));
+        }
         let exporters = vec![("default/a".to_owned(), at)];
         let capture = CaptureSnapshot { key: key("all"), counts, exporters };
         LedgerSnapshot { captures: vec![capture], ..LedgerSnapshot::default() }
@@ -102,11 +106,32 @@ fn a_capture_that_is_made_again_counts_from_zero() {
     assert_eq!((&*told.uid, told.last_record_time), ("second", None));
     // What waited goes on as the new capture's.
     let expect = NodeRecords { seen: 3, queued: 3, ..NodeRecords::default() };
-    assert_eq!(told.records, expect);
+    assert_eq!((told.records, told.tls), (expect, TlsCounts::default()));
     let told = view.status(&ledger(12, 12)).captures.remove(0);
     let expect = NodeRecords { seen: 5, exported: 5, ..NodeRecords::default() };
     assert_eq!(told.records, expect);
+    assert_eq!((told.tls.covered, told.tls.opaque.get("Java")), (0, Some(&1)));
     assert!(told.last_record_time.is_some());
+}
+
+#[test]
+fn a_run_is_remembered_by_the_next_ones() {
+    let mut earlier = Vec::new();
+    for run in 1..=6_usize {
+        let view = view();
+        view.remember(earlier);
+        view.plan(&Arc::new(PlanDocument::new(plan(Vec::new()))), LedgerSnapshot::default);
+        let at = Counts { seen: run as u64, exported: run as u64, ..Counts::default() };
+        let exporters = vec![("default/a".to_owned(), at)];
+        let capture =
+            CaptureSnapshot { key: key("all"), counts: CaptureCounts::default(), exporters };
+        let ledger = LedgerSnapshot { captures: vec![capture], ..LedgerSnapshot::default() };
+        earlier = view.runs(&ledger);
+        assert_eq!(earlier[0].started, view.status(&ledger).started);
+        let seen: Vec<_> = earlier.iter().map(|run| run.captures[0].records.seen).collect();
+        let newest_first: Vec<_> = (1..=run as u64).rev().take(RUNS).collect();
+        assert_eq!(seen, newest_first);
+    }
 }
 
 #[test]

@@ -1,5 +1,5 @@
 use proptest::prelude::*;
-use weir_plan::status::NodeCapture;
+use weir_plan::status::{NodeCapture, NodeRun};
 
 use super::*;
 
@@ -44,6 +44,28 @@ fn a_forwarder_that_starts_anew_takes_nothing_away() {
     assert_eq!((counts.exported, counts.shed, counts.queued, counts.seen), (13, 2, 0, 15));
     ledger.observe(&after);
     assert_eq!(sums(&ledger, &after), counts, "the same answer twice");
+}
+
+#[test]
+fn what_runs_counted_between_two_questions_is_on_the_nodes_disk() {
+    let run = |started, exported, queued| {
+        let NodeStatus { started, captures, .. } = answer("a", started, exported, queued);
+        NodeRun { started, captures }
+    };
+    // What the first run noted: later than it was asked, and before that.
+    for (noted, shed, total) in [(run(1, 30, 1), 1, 30), (run(1, 9, 1), 2, 10)] {
+        let mut ledger = Ledger::default();
+        ledger.observe(&round(&["a"], vec![answer("a", 1, 10, 2)]));
+        let mut next = answer("a", 9, 3, 0);
+        // Another one came and went meanwhile; of what was before the first all is known.
+        next.earlier = vec![run(5, 7, 0), noted, run(0, 1000, 0)];
+        let after = round(&["a"], vec![next]);
+        ledger.observe(&after);
+        ledger.observe(&after);
+        let counts = sums(&ledger, &after);
+        assert!(balanced(counts), "{counts:?}");
+        assert_eq!((counts.exported, counts.shed), (total + 7 + 3, shed));
+    }
 }
 
 #[test]
