@@ -11,6 +11,8 @@ cargo build $PACKAGES --bin weir-operator
 cargo test $PACKAGES --test control_plane --no-run
 dir=$(mktemp -d)
 trap 'e2e/cluster/control-plane.sh down "$dir/server"; rm -rf "$dir"' EXIT
+WEIR_TEST_OTELCOL=$(e2e/otelcol/build.sh)
+export WEIR_TEST_OTELCOL
 WEIR_TEST_KUBECONFIG=$(e2e/cluster/control-plane.sh up "$dir/server")
 export WEIR_TEST_KUBECONFIG
 say "install and uninstall"

@@ -15,7 +15,9 @@ mod run;
 mod secrets;
 mod snapshot;
 pub mod status;
+mod traces;
 mod watch;
 mod write;
 
 pub use run::{Options, run};
+pub use traces::Traces;

@@ -4,8 +4,10 @@ use std::{fs, io::Write, path::PathBuf, time::Duration};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
-use weir_operator::Options;
+use tracing_subscriber::{
+    EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
+use weir_operator::{Options, Traces};
 
 /// Weir's operator. To capture on one machine, with the same manifests, use `weir run`.
 #[derive(Parser)]
@@ -17,7 +19,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Watches the custom resources and keeps the plan and their statuses, until SIGTERM.
+    /// Watches the custom resources and keeps the plan and their statuses, until SIGTERM. Sends
+    /// traces of that by OTLP where `OTEL_EXPORTER_OTLP_ENDPOINT` is set.
     Run {
         /// The operator's own namespace.
         #[arg(long, env = "WEIR_NAMESPACE", default_value = "weir-system")]
@@ -50,15 +53,23 @@ enum Command {
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Run { namespace, identity, listen, deployment, lease_duration, node_config } => {
+            let runtime = tokio::runtime::Runtime::new().context("start the runtime")?;
+            let traces = Traces::from_env(runtime.handle(), &identity)?;
             let filter =
                 EnvFilter::try_from_env("WEIR_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-            let log = tracing_subscriber::fmt().with_env_filter(filter);
-            log.with_writer(std::io::stderr).json().init();
-            let runtime = tokio::runtime::Runtime::new().context("start the runtime")?;
+            let log = tracing_subscriber::fmt::layer().json().with_writer(std::io::stderr);
+            tracing_subscriber::registry()
+                .with(traces.as_ref().map(Traces::layer))
+                .with(log.with_filter(filter))
+                .init();
             let lease_duration = Duration::from_secs(lease_duration.into());
             let options =
                 Options { namespace, identity, listen, deployment, lease_duration, node_config };
-            runtime.block_on(weir_operator::run(options))
+            let ended = runtime.block_on(weir_operator::run(options));
+            if let Some(traces) = traces {
+                traces.end();
+            }
+            ended
         }
         Command::Crds { out_dir: None } => print(&mut std::io::stdout().lock()),
         Command::Crds { out_dir: Some(directory) } => write(&directory),

@@ -6,6 +6,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use jiff::Timestamp;
 use kube::core::error_boundary::InvalidObject;
 use tokio::sync::{Notify, watch};
+use tracing::{Span, info_span};
 use weir_api::v1alpha1::{DlpPolicy, Exporter};
 use weir_plan::{MAX_DOCUMENT_BYTES, ObjectKey, ObjectKind, Objects, PLAN_KEY, compile_after};
 
@@ -49,7 +50,12 @@ impl Reconciler {
         };
         let snapshot = Snapshot::of(&self.stores);
         let objects = self.objects(&snapshot).await?;
-        let compiled = compile_after(&objects, &self.memory.before);
+        let span = Span::current();
+        span.record("captures", objects.captures.len());
+        span.record("exporters", objects.exporters.len());
+        span.record("policies", objects.policies.len());
+        let compiled =
+            info_span!("compile").in_scope(|| compile_after(&objects, &self.memory.before));
         self.memory.take_note(&snapshot, &self.rounds.borrow_and_update().clone());
         let (plan, due) = self.memory.in_force(&compiled, &snapshot, now);
         let created = snapshot.captures.iter().filter_map(|capture| {
@@ -57,6 +63,7 @@ impl Reconciler {
         });
         let fitted = fit(plan, &created.collect(), MAX_DOCUMENT_BYTES - PLAN_KEY.len())?;
         if self.plan.write(&fitted.bytes).await? {
+            span.record("plan.revision", fitted.document.revision());
             self.counts.plan_writes.inc();
             self.hurry.notify_one();
         }

@@ -12,6 +12,7 @@ use tokio::{
     task::JoinSet,
     time::{Instant, sleep, timeout},
 };
+use tracing::Instrument as _;
 
 use crate::{
     deploy::{self, Nodes, PlanSecret},
@@ -23,6 +24,7 @@ use crate::{
     reconcile::{Reconciler, wait},
     secrets::Secrets,
     status::Round,
+    traces,
     watch::Stores,
     write::Writer,
 };
@@ -152,15 +154,18 @@ async fn reconcile(
     while !*stopped.borrow() {
         let (began, now) = (Instant::now(), whole_seconds(Timestamp::now()));
         counts.passes.inc();
-        let again = match reconciler.pass(now).await {
+        let span = traces::reconcile();
+        let again = match reconciler.pass(now).instrument(span.clone()).await {
             Ok(again) => {
                 failures = 0;
+                traces::succeeded(&span, "done");
                 wait(again, now, TICK)
             }
             Err(error) => {
                 counts.failures.inc();
+                traces::failed(&span, &error);
                 failures = (failures + 1).min(6);
-                tracing::warn!(error = format!("{error:#}"), "a pass did not get to its end");
+                tracing::warn!(parent: &span, error = format!("{error:#}"), "a pass did not get to its end");
                 // Whatever wakes it: an API server in trouble is not asked all the time.
                 pause(&mut stopped, DEBOUNCE * (1 << failures)).await;
                 Duration::from_secs(1 << failures).min(TICK)

@@ -14,6 +14,7 @@ use kube::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
+use tracing::{Instrument as _, Span};
 use weir_api::{
     condition::{self, reason},
     v1alpha1::{DlpPolicy, Exporter, TrafficCapture},
@@ -26,6 +27,7 @@ use crate::{
     health::Counts,
     reconcile::Unreadable,
     status::unreadable,
+    traces,
 };
 
 /// Writes at a time.
@@ -72,12 +74,23 @@ impl Writer {
             + DeserializeOwned,
         K::Status: Reported + Serialize,
     {
-        let writes = stream::iter(pending).map(|pending| async move {
-            let written = self.apply::<K>(&pending.key, &pending.uid, json!(pending.next)).await;
-            if written.is_ok() {
-                self.tell(&pending).await;
+        let writes = stream::iter(pending).map(|pending| {
+            let span = traces::write_status(&K::kind(&()), &pending.key);
+            let ready = pending.next.conditions().iter().find(|c| c.type_ == condition::READY);
+            span.record("object.ready", ready.map(|ready| &*ready.reason));
+            async move {
+                let written =
+                    self.apply::<K>(&pending.key, &pending.uid, json!(pending.next)).await;
+                match &written {
+                    Ok(_) => traces::succeeded(&Span::current(), "written"),
+                    Err(error) => traces::failed(&Span::current(), error),
+                }
+                if written.is_ok() {
+                    self.tell(&pending).await;
+                }
+                (pending, written)
             }
-            (pending, written)
+            .instrument(span)
         });
         let mut writes = writes.buffer_unordered(PARALLEL);
         let mut failure = Ok(());
@@ -119,8 +132,15 @@ impl Writer {
                 "conditions": unreadable(generation, &object.error, now),
             });
             let key = ObjectKey { namespace: namespace.clone(), name: name.clone() };
+            let span = traces::write_status(&kind.to_string(), &key);
             // As untyped objects: the answer cannot be read either.
-            match self.apply_untyped(*kind, &key, uid, status).await {
+            let written =
+                self.apply_untyped(*kind, &key, uid, status).instrument(span.clone()).await;
+            match &written {
+                Ok(()) => traces::succeeded(&span, "written"),
+                Err(error) => traces::failed(&span, error),
+            }
+            match written {
                 Ok(()) => {}
                 Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
                 Err(error) => {

@@ -16,3 +16,5 @@ mod restarts;
 mod scale;
 #[cfg(test)]
 mod tenants;
+#[cfg(test)]
+mod traces;

@@ -73,6 +73,15 @@ impl World {
 
     /// The same with more arguments.
     pub(crate) fn operator_with(&self, identity: &str, more: &[&str]) -> Operator {
+        self.start(identity, more, &[])
+    }
+
+    /// The same in another environment.
+    pub(crate) fn operator_in(&self, identity: &str, variables: &[(&str, &str)]) -> Operator {
+        self.start(identity, &[], variables)
+    }
+
+    fn start(&self, identity: &str, more: &[&str], variables: &[(&str, &str)]) -> Operator {
         let kubeconfig = self.directory.path().join("kubeconfig");
         let config = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "proxy",
@@ -98,6 +107,7 @@ impl World {
             .arg("--node-config")
             .arg(settings)
             .env("KUBECONFIG", kubeconfig)
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stderr(log)
             .spawn()
