@@ -98,12 +98,12 @@ cluster-down: ## End exactly what `make cluster` started
 	@as_root=$$(hack/as-root.sh)
 	$$as_root e2e/cluster/cluster.sh down
 
+.PHONY: test-cluster
+test-cluster: ## Weir in a real Kubernetes cluster, installed by helm (root)
+	@hack/test-cluster.sh
+
 .PHONY: e2e
-e2e: ## Weir in a real Kubernetes cluster, installed by helm (root)
-	@hack/setup.sh test
-	hack/setup.sh cluster
-	cargo build $(PACKAGES) --bins
-	hack/test-cluster.sh
+e2e: setup test-cluster ## The same, with all that it needs
 
 .PHONY: fuzz
 fuzz: ## Fuzz every target for S seconds each, 10 unless told (make fuzz S=600)

@@ -31,6 +31,8 @@ refused() {
 refused "additional properties 'privileged' not allowed" --set node.privileged=true
 refused "missing property 'otel_endpoint'" --set forwarder.exporters.a.filter_rule=standard
 refused "/operator/replicas" --set operator.replicas=0
+refused "/operator/traces/protocol" --set operator.traces.protocol=http
+refused "/operator/traces/endpoint" --set operator.traces.endpoint=collector:4318
 
 refused "/redaction/floor/spec" --set redaction.floor.spec.enforce.namespaceSelector=null
 

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Weir in a real Kubernetes cluster (root): brings a native one up, installs Weir as it was built
-# last with the real helm, runs the tests, uninstalls and takes the cluster down.
+# Weir in a real Kubernetes cluster (root): brings a native one up, builds Weir and installs it with
+# the real helm, runs the tests, uninstalls and takes the cluster down.
 #
 #   hack/test-cluster.sh          all of that
 #   hack/test-cluster.sh install  only brings it up and installs; prints how to reach it
@@ -13,6 +13,19 @@ set -eu
 cd "$(root_of_repository)"
 action=${1:-all}
 case $action in all | install | bench) ;; *) fail "usage: hack/test-cluster.sh [install|bench]" ;; esac
+
+# shellcheck disable=SC2086 # a list
+cargo build $PACKAGES --bin weir-capture-agent --bin weir-forwarder --bin weir-operator
+if [ "$action" = all ]; then
+    # shellcheck disable=SC2086
+    cargo test $PACKAGES --test cluster --test cluster_uninstall --no-run
+fi
+# Everything else as root, with what cargo has built and the tools of this user.
+if [ "$(id -u)" -ne 0 ]; then
+    as_root env "PATH=$PATH" "HOME=$HOME" "PACKAGES=$PACKAGES" "KUBECONFIG=${KUBECONFIG:-}" \
+        "$0" "$action"
+    exit
+fi
 
 helm=$(hack/helm.sh)
 kube=$(e2e/cluster/kube/build.sh)

@@ -35,3 +35,14 @@ CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o "$work/shop" "$root/e2e/pro
 "$scripts/image.py" "$out/otelcol.tar" weir.test/otelcol:e2e --user 65532:65532 \
     --entrypoint /otelcol /otelcol="$("$root/e2e/otelcol/build.sh")" \
     /bin/busybox="$(command -v busybox)" /bin/cat=@busybox
+
+# Other people's programs that speak TLS: nginx and curl by OpenSSL, busybox by code of its own.
+# (which knows RSA alone).
+openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=api \
+    -keyout "$work/api.key" -out "$work/api.crt" 2>/dev/null
+chmod 644 "$work/api.key"
+"$scripts/image.py" "$out/tls.tar" weir.test/tls:e2e --user 65532:65532 \
+    /usr/sbin/nginx="$(PATH=$PATH:/usr/sbin command -v nginx)" /usr/bin/curl="$(command -v curl)" \
+    /bin/busybox="$(command -v busybox)" /bin/sleep=@busybox /bin/sh=@busybox \
+    /bin/wget=@busybox /bin/ssl_client=@busybox \
+    /etc/tls/api.key="$work/api.key" /etc/tls/api.crt="$work/api.crt"

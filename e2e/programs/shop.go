@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"os"
 	"strconv"
@@ -99,6 +100,15 @@ func main() {
 		io.Copy(w, r.Body)
 	})
 	http.HandleFunc("GET /ready", func(w http.ResponseWriter, r *http.Request) {})
+	// Whether a connection to an address can be made.
+	http.HandleFunc("GET /reach", func(w http.ResponseWriter, r *http.Request) {
+		connection, err := net.DialTimeout("tcp", r.URL.Query().Get("to"), 5*time.Second)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		connection.Close()
+	})
 	// Makes n requests and says how they went.
 	http.HandleFunc("GET /send", func(w http.ResponseWriter, r *http.Request) {
 		query := r.URL.Query()

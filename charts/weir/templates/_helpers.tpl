@@ -26,6 +26,7 @@ image: {{ printf "%s:%s" $node.image.repository (default .Chart.AppVersion $node
 imagePullPolicy: {{ $node.image.pullPolicy }}
 imagePullSecrets: {{ toJson .Values.imagePullSecrets }}
 log: {{ $node.log | quote }}
+tlsProbes: {{ $node.tlsProbes }}
 adminPort: {{ $node.adminPort }}
 {{- with $node.ringBytes }}
 ringBytes: {{ int64 . }}

@@ -150,6 +150,20 @@ impl Namespace {
         Ok(())
     }
 
+    /// Waits until every Deployment has all its pods, and `web` reaches `api`: the cluster's rules
+    /// for a Service follow its pods a moment later.
+    ///
+    /// # Errors
+    ///
+    /// When that does not come about.
+    pub fn wait_for_shop(&self) -> Result<()> {
+        self.wait_for_deployments()?;
+        let (web, api) = (self.pod("orders-web")?, self.service("api")?);
+        let path = format!("/reach?to={api}:8080");
+        wait::until("web to reach api", || ask(&self.0, &web, 8080, &path).ok())?;
+        Ok(())
+    }
+
     /// Name of the pod with this application label.
     ///
     /// # Errors

@@ -34,7 +34,7 @@ fn seen(namespace: &Namespace) -> Result<u64> {
 /// Kills a container under load.
 fn survives(name: &str, pod: &str, container: &str, program: &str) -> Result<Survived> {
     let shop = Namespace::new(name, &["shop.yaml", "collector.yaml"])?;
-    shop.wait_for_deployments()?;
+    shop.wait_for_shop()?;
     capture_all(&shop)?;
     wait_for_pods(&shop, 2)?;
     shop.start_load(100, "load")?;
@@ -112,7 +112,7 @@ fn the_operator_may_die() -> Result<()> {
 #[ignore = "needs a cluster of cluster.sh with Weir"]
 fn the_api_server_may_die() -> Result<()> {
     let shop = Namespace::new("e2e-no-api", &["shop.yaml", "collector.yaml"])?;
-    shop.wait_for_deployments()?;
+    shop.wait_for_shop()?;
     capture_all(&shop)?;
     wait_for_pods(&shop, 2)?;
     shop.start_load(100, "load")?;

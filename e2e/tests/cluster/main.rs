@@ -8,3 +8,5 @@ mod records;
 mod shop;
 #[cfg(test)]
 mod tenants;
+#[cfg(test)]
+mod tls;

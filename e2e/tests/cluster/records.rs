@@ -16,8 +16,8 @@ use crate::shop::{all, capture_all, orders, wait_for_conditions, wait_for_pods, 
 fn every_pair_of_a_captured_namespace_arrives_with_its_names_and_none_of_another() -> Result<()> {
     let shop = Namespace::new("e2e-shop", &["shop.yaml", "collector.yaml"])?;
     let bank = Namespace::new("e2e-bank", &["shop.yaml"])?;
-    shop.wait_for_deployments()?;
-    bank.wait_for_deployments()?;
+    shop.wait_for_shop()?;
+    bank.wait_for_shop()?;
     capture_all(&shop)?;
     wait_for_pods(&shop, 2)?;
 
@@ -63,7 +63,7 @@ fn every_pair_of_a_captured_namespace_arrives_with_its_names_and_none_of_another
 #[ignore = "needs a cluster with Weir"]
 fn a_capture_that_is_deleted_detaches_the_hooks() -> Result<()> {
     let shop = Namespace::new("e2e-detach", &["shop.yaml", "collector.yaml"])?;
-    shop.wait_for_deployments()?;
+    shop.wait_for_shop()?;
     capture_all(&shop)?;
     wait_for_pods(&shop, 2)?;
     ensure!(node_metrics()?["capture_hooks_attached"] > 0.0);
@@ -92,7 +92,7 @@ fn a_capture_that_is_deleted_detaches_the_hooks() -> Result<()> {
 #[ignore = "needs a cluster with Weir"]
 fn a_capture_that_is_made_again_begins_to_count_at_zero() -> Result<()> {
     let shop = Namespace::new("e2e-again", &["shop.yaml", "collector.yaml"])?;
-    shop.wait_for_deployments()?;
+    shop.wait_for_shop()?;
     capture_all(&shop)?;
     wait_for_pods(&shop, 2)?;
     went_well(&shop.send(100, "first")?)?;

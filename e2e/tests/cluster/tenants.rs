@@ -18,7 +18,7 @@ fn a_tenant_cannot_use_or_disturb_another_tenants_exporter() -> Result<()> {
     let gold = Namespace::new("e2e-gold", &["shop.yaml", "collector.yaml"])?;
     let tin = Namespace::new("e2e-tin", &["shop.yaml", "collector.yaml"])?;
     for tenant in [&gold, &tin] {
-        tenant.wait_for_deployments()?;
+        tenant.wait_for_shop()?;
         capture_all(tenant)?;
         wait_for_pods(tenant, 2)?;
         wait_for_conditions(&tenant.0, ("trafficcapture", "orders"), &[READY])?;
@@ -60,7 +60,7 @@ fn a_tenant_cannot_use_or_disturb_another_tenants_exporter() -> Result<()> {
 #[ignore = "needs a cluster with Weir"]
 fn what_is_wrong_is_told_on_that_object_alone() -> Result<()> {
     let shop = Namespace::new("e2e-wrong", &["shop.yaml", "collector.yaml"])?;
-    shop.wait_for_deployments()?;
+    shop.wait_for_shop()?;
     capture_all(&shop)?;
     shop.apply(
         r#"{apiVersion: weir.dev/v1alpha1, kind: DlpPolicy, metadata: {name: bad-regex}, spec: {
