@@ -103,7 +103,9 @@ test-cluster: ## Weir in a real Kubernetes cluster, installed by helm (root)
 	@hack/test-cluster.sh
 
 .PHONY: e2e
-e2e: setup test-cluster ## The same, with all that it needs
+e2e: setup ## The same, with all that it needs
+	@hack/setup.sh cluster
+	hack/test-cluster.sh
 
 .PHONY: fuzz
 fuzz: ## Fuzz every target for S seconds each, 10 unless told (make fuzz S=600)

@@ -3,8 +3,7 @@
 #
 #   hack/setup.sh build    to build Weir: a compiler for the kernel side, and its linker
 #   hack/setup.sh demo     the same and a PostgreSQL server
-#   hack/setup.sh test     the same, what a cluster runs on, and the servers, load generators and
-#                          tools of the tests
+#   hack/setup.sh test     the same and the servers, load generators and tools of the tests
 #   hack/setup.sh cluster  only what a native Kubernetes cluster runs on (make cluster)
 #
 # On Debian and its kin missing packages come from apt; no service of theirs is started.
@@ -179,7 +178,6 @@ bpf_linker
 [ "$level" = build ] || postgresql
 if [ "$level" = test ]; then
     without_services servers_and_load
-    without_services cluster
     tools
 fi
 echo "ready: $level"

@@ -26,7 +26,7 @@ totals() {
 
 # After the tests the whole selection is built already.
 export DEMO_PACKAGES="$PACKAGES"
-for target in check test-unit fuzz-smoke manifests test-operator test-web test-component test-cluster demo; do
+for target in check test-unit fuzz-smoke manifests test-operator test-web test-component demo; do
     step "$target"
 done
 say "all steps passed"

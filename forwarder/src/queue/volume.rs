@@ -310,7 +310,9 @@ mod tests {
             let volume = Volume::new(4000);
             let keys = [key("a", "1"), key("a", "2"), key("a", "3"), key("b", "1"), key("c", "1")];
             let accounts = keys.each_ref().map(|key| volume.account(key));
-            accounts.iter().for_each(|account| account.set(0));
+            for account in &accounts {
+                account.set(0);
+            }
             let own = |index: usize| if index < 3 { 4000 / 2 / 3 / 3 } else { 4000 / 2 / 3 };
             let mut held = [0_u64; 5];
             for (index, bytes, back) in writes {
