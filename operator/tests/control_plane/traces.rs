@@ -85,7 +85,7 @@ impl Drop for Collector {
 fn attribute(of: &Value, key: &str) -> Option<String> {
     let all = of["attributes"].as_array()?;
     let value = &all.iter().find(|attribute| attribute["key"] == key)?["value"];
-    Some(value["stringValue"].as_str().or(value["intValue"].as_str())?.to_owned())
+    Some(value["stringValue"].as_str().or_else(|| value["intValue"].as_str())?.to_owned())
 }
 
 async fn exporters(world: &World) {
