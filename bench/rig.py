@@ -23,9 +23,12 @@ def listening(port):
 
 
 class Nginx:
-    """One worker on CPU 0. Bodies come from its memory, so that a capture sees all bytes."""
+    """One worker on CPU 0. Bodies come from its memory, so that a capture sees all bytes. With TLS
+    where the folder has a certificate."""
 
     def __init__(self, folder):
+        tls = os.path.exists(f"{folder}/cert.pem")
+        keys = f"ssl_certificate {folder}/cert.pem; ssl_certificate_key {folder}/key.pem;" if tls else ""
         self.port = free_port()
         item = '{\\"id\\":%d,\\"name\\":\\"abcdefghij\\",\\"price\\":12.5},'
         text = "".join(item % (number % 10) for number in range(40))
@@ -39,7 +42,7 @@ class Nginx:
                 "default_type application/json;\n"
                 f"client_body_temp_path {folder}/b; proxy_temp_path {folder}/p;\n"
                 f"fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;\n"
-                f"server {{ listen 127.0.0.1:{self.port} backlog=16384;\n"
+                f"server {{ listen 127.0.0.1:{self.port}{' ssl' if tls else ''} backlog=16384; {keys}\n"
                 f'set $k "{kibibyte}";\n'
                 'location /small { return 200 "ok"; }\n'
                 "location /1k { return 200 $k; }\n"
@@ -95,9 +98,10 @@ class Collector:
 
 
 class Weir:
-    """`weir run` on CPU 1, capturing what listens on `port`."""
+    """`weir run` on CPU 1, capturing what listens on `port`, or what `selector` selects."""
 
-    def __init__(self, folder, binary, port, endpoint, transport, hook):
+    def __init__(self, folder, binary, port, endpoint, transport, hook, selector=None, more=""):
+        selector = selector or f'weir.dev/port: "{port}"'
         self.manifests = os.path.join(folder, "manifests")
         os.makedirs(self.manifests, exist_ok=True)
         with open(f"{self.manifests}/capture.yaml", "w") as out:
@@ -105,8 +109,8 @@ class Weir:
                 "apiVersion: weir.dev/v1alpha1\nkind: TrafficCapture\n"
                 "metadata: {name: bench}\n"
                 "spec:\n"
-                f"  selector: {{matchLabels: {{weir.dev/port: \"{port}\"}}}}\n"
-                "  direction: Inbound\n"
+                f"  selector: {{matchLabels: {{{selector}}}}}\n"
+                f"{more or '  direction: Inbound'}\n"
                 "  exporters: [{name: sink}]\n"
                 "---\n"
                 "apiVersion: weir.dev/v1alpha1\nkind: Exporter\n"

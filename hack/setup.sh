@@ -124,6 +124,8 @@ servers_and_load() {
     need curl curl
     need wget wget
     need openssl openssl
+    need java default-jdk-headless
+    need psql postgresql-client
     packages libssl-dev
     need cc build-essential
     need python3 python3

@@ -192,6 +192,32 @@ pub fn client_random(buffer: Buffer, length: u32) -> Option<[u8; 32]> {
     Some(unsafe { read_user(address + BEFORE_RANDOM) })
 }
 
+/// True when the `length` bytes of `buffer` are the ClientHello with which TLS begins, or the
+/// header of its record: those who read first ask for that alone.
+#[inline(always)]
+pub fn begins_tls(buffer: Buffer, length: u32) -> bool {
+    let Some(address) = beginning(buffer, u64::from(TLS_HEADER_BYTES)) else { return false };
+    // SAFETY: plain numbers.
+    let [kind, major, minor, high, low]: [u8; 5] = unsafe { read_user(address) };
+    let record = TLS_HEADER_BYTES + (u32::from(high) << 8 | u32::from(low));
+    kind == 22 && major == 3 && minor <= 3 && (length == TLS_HEADER_BYTES || length == record)
+}
+
+const TLS_HEADER_BYTES: u32 = 5;
+
+/// With these eight bytes a Postgres client asks for TLS, or for GSSAPI (PostgreSQL: Message
+/// Formats, SSLRequest and GSSENCRequest).
+#[inline(always)]
+pub fn asks_for_encryption(buffer: Buffer, length: u32) -> bool {
+    if length != 8 {
+        return false;
+    }
+    let Some(address) = beginning(buffer, 8) else { return false };
+    // SAFETY: plain numbers.
+    let asked: [u8; 8] = unsafe { read_user(address) };
+    matches!(asked, [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f | 0x30])
+}
+
 /// True when `buffer` begins as every TLS record does (RFC 8446 §5.1).
 #[inline(always)]
 pub fn begins_tls_record(buffer: Buffer) -> bool {

@@ -24,7 +24,7 @@ use crate::{
     maps::{TARGET_EPOCH, TARGETS, lose, lose_exchanges},
     process,
     socket::{self, Kind, Sequences, Sock},
-    state::{ByAddress, ENCRYPTED, InSocket, PLAIN, State, Store, UNJUDGED},
+    state::{ASKED, ByAddress, ENCRYPTED, InSocket, PLAIN, State, Store, UNJUDGED},
     tls,
 };
 
@@ -303,6 +303,9 @@ fn record(state: &mut State, call: &Call) -> bool {
         // The end of the connection was told of already: nobody gets these bytes.
         return false;
     }
+    if negotiates(state, call) {
+        return false;
+    }
     // SAFETY: a helper without arguments.
     let time_ns = unsafe { bpf_ktime_get_ns() };
     let place = arrive(state, call, time_ns);
@@ -327,6 +330,55 @@ fn record(state: &mut State, call: &Call) -> bool {
     }
     first
 }
+
+/// TLS may begin on a connection that is under way: by Postgres's question and its answer, of
+/// one byte, which are passed over, or anyhow (STARTTLS, a proxy's tunnel). What went before is
+/// then a connection of its own that has ended. True when the call is told by this.
+#[inline(always)]
+fn negotiates(state: &mut State, call: &Call) -> bool {
+    match state.content {
+        UNJUDGED if state.connection == 0 => {
+            if !buffers::asks_for_encryption(call.buffer, call.length) {
+                return false;
+            }
+            state.content = ASKED;
+        }
+        ASKED => {
+            state.content = UNJUDGED;
+            // Anything else is an error message.
+            if call.length != 1 {
+                return false;
+            }
+        }
+        PLAIN => {
+            if state.run < NEGOTIATING_RUNS
+                && !runs_in(state, call.direction)
+                && buffers::begins_tls(call.buffer, call.length)
+            {
+                end(state);
+            }
+            return false;
+        }
+        _ => return false,
+    }
+    let now = call.sequences;
+    if now.known {
+        if state.role == Role::Unknown as u8 {
+            // SAFETY: the socket has sequence numbers, so it is TCP.
+            let role =
+                unsafe { socket::role_at_first_bytes(call.sock, call.direction, call.length) };
+            state.role = role as u8;
+        }
+        state.ingress_seq = now.ingress;
+        state.egress_seq = now.egress;
+        state.egress_in_runs = now.egress;
+        state.anchored = 1;
+    }
+    true
+}
+
+/// TLS begins before so many runs, or never.
+const NEGOTIATING_RUNS: u32 = 16;
 
 /// Takes note of a call: the connection's first one, a turn of it, bytes that went before.
 #[inline(always)]

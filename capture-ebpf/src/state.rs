@@ -17,6 +17,8 @@ pub const UNJUDGED: u8 = 0;
 pub const PLAIN: u8 = 1;
 /// The first bytes were a TLS record.
 pub const ENCRYPTED: u8 = 2;
+/// A Postgres client asked whether TLS may begin.
+pub const ASKED: u8 = 3;
 
 /// State of one connection. All zero is "never seen".
 #[repr(C)]
@@ -57,7 +59,7 @@ pub struct State {
     pub anchored: u8,
     /// The run before the current one began with written bytes whose record is still to come.
     pub egress_awaited: u8,
-    /// [`UNJUDGED`], [`PLAIN`] or [`ENCRYPTED`].
+    /// [`UNJUDGED`], [`PLAIN`], [`ENCRYPTED`] or [`ASKED`].
     pub content: u8,
     /// Of plaintext: a library's session was found to be this connection's.
     pub joined: u8,

@@ -11,7 +11,9 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::process::run;
 
-const GUNICORN: &str = "gunicorn==23.0.0";
+const GUNICORN: &[&str] = &["gunicorn==23.0.0", "requests==2.34.2"];
+/// With TLS libraries of their own: OpenSSL 1.1, BoringSSL with and without symbols, rustls.
+const OTHER_TLS: &[&str] = &["pycurl==7.45.3", "curl-cffi==0.13.0", "uv==0.13.9"];
 
 /// Builds are not repeated by tests that run at the same time.
 static BUILDING: Mutex<()> = Mutex::new(());
@@ -86,28 +88,36 @@ pub fn go(name: &str, flags: &[&str]) -> Result<PathBuf> {
     })
 }
 
-/// A C program, `programs/<name>.c`, with OpenSSL inside of it. Without names it is linked
-/// statically as a whole, and stripped.
+/// How a program has OpenSSL inside of it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Inside {
+    /// With the names of its functions.
+    Named,
+    /// Without.
+    Stripped,
+    /// Without, and with all else that it needs.
+    StaticStripped,
+}
+
+/// A C program, `programs/<name>.c`, with OpenSSL inside of it.
 ///
 /// # Errors
 ///
 /// When the compiler fails.
-pub fn with_openssl_inside(name: &str, named: bool) -> Result<PathBuf> {
-    build(
-        &format!("{name}-{}", if named { "static" } else { "stripped" }),
-        &format!("{name}.c"),
-        |source, binary| {
-            let mut command = Command::new("cc");
-            command.args(["-O1", "-Wall", "-Wextra", "-Werror", "-o"]).arg(binary).arg(source);
-            if named {
-                command.args(["-Wl,-Bstatic", "-lssl", "-lcrypto", "-Wl,-Bdynamic"]);
-            } else {
-                command.args(["-static", "-s", "-lssl", "-lcrypto"]);
-            }
-            command.args(["-lpthread", "-ldl"]);
-            command
-        },
-    )
+pub fn with_openssl_inside(name: &str, inside: Inside) -> Result<PathBuf> {
+    let (suffix, words): (_, &[&str]) = match inside {
+        Inside::Named => ("with-names", &["-Wl,-Bstatic", "-lssl", "-lcrypto", "-Wl,-Bdynamic"]),
+        Inside::Stripped => {
+            ("without-names", &["-s", "-Wl,-Bstatic", "-lssl", "-lcrypto", "-Wl,-Bdynamic"])
+        }
+        Inside::StaticStripped => ("alone", &["-static", "-s", "-lssl", "-lcrypto"]),
+    };
+    build(&format!("{name}-{suffix}"), &format!("{name}.c"), |source, binary| {
+        let mut command = Command::new("cc");
+        command.args(["-O1", "-Wall", "-Wextra", "-Werror", "-o"]).arg(binary).arg(source);
+        command.args(words).args(["-lpthread", "-ldl"]);
+        command
+    })
 }
 
 /// The `gunicorn` program, in a virtual environment of its own.
@@ -116,18 +126,42 @@ pub fn with_openssl_inside(name: &str, named: bool) -> Result<PathBuf> {
 ///
 /// When it cannot be installed.
 pub fn gunicorn() -> Result<PathBuf> {
+    from_pypi(GUNICORN, "gunicorn")
+}
+
+/// A Python that has `requests`, beside [`gunicorn`].
+///
+/// # Errors
+///
+/// When it cannot be installed.
+pub fn python_with_requests() -> Result<PathBuf> {
+    from_pypi(GUNICORN, "python3")
+}
+
+/// A program, or Python itself, where `pycurl`, `curl_cffi` and `uv` are.
+///
+/// # Errors
+///
+/// When it cannot be installed.
+pub fn with_other_tls(name: &str) -> Result<PathBuf> {
+    from_pypi(OTHER_TLS, name)
+}
+
+fn from_pypi(packages: &[&str], name: &str) -> Result<PathBuf> {
     let _one = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
-    let home = cache()?.join(GUNICORN.replace("==", "-"));
-    let program = home.join("bin/gunicorn");
-    if !program.exists() {
+    let home = cache()?.join(packages.join("-").replace("==", "-"));
+    // It is there when all is.
+    let complete = home.join("complete");
+    if !complete.exists() {
         let mut make = Command::new("python3");
         make.args(["-m", "venv"]).arg(&home);
         run(make)?;
         let mut install = Command::new(home.join("bin/pip"));
-        install.args(["install", "--quiet", GUNICORN]);
+        install.args(["install", "--quiet", "--only-binary", ":all:"]).args(packages);
         run(install)?;
+        fs::write(&complete, "").context("mark the virtual environment as complete")?;
     }
-    Ok(program)
+    Ok(home.join("bin").join(name))
 }
 
 /// A file in `e2e/programs`.

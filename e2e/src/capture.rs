@@ -170,6 +170,8 @@ pub struct Setup {
     pub labels: Vec<(&'static str, String)>,
     /// `Inbound`, `Outbound` or `Both`.
     pub direction: &'static str,
+    /// Ports of the servers whose connections are captured; none: all.
+    pub ports: Vec<u16>,
     pub exporters: Vec<Endpoint>,
     pub max_body: &'static str,
     pub hook: Option<&'static str>,
@@ -185,6 +187,7 @@ impl Setup {
         Self {
             labels: vec![("weir.dev/port", port.to_string())],
             direction: "Inbound",
+            ports: Vec::new(),
             exporters,
             max_body: "4Mi",
             hook: None,
@@ -214,6 +217,10 @@ impl Setup {
             names.join(", "),
         );
         debug_assert!(write.is_ok(), "a String takes everything");
+        if !self.ports.is_empty() {
+            let write = writeln!(text, "  ports: {:?}", self.ports);
+            debug_assert!(write.is_ok(), "a String takes everything");
+        }
         for exporter in &self.exporters {
             text.push_str(&exporter.manifest());
         }

@@ -5,15 +5,15 @@ use std::{
     fmt::Write as _,
     fs,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    os::unix::fs::PermissionsExt as _,
-    path::Path,
+    os::unix::fs::{PermissionsExt as _, chown},
+    path::{Path, PathBuf},
     process::Command,
 };
 
 use anyhow::{Context as _, Result};
 
 use crate::{
-    artifacts,
+    artifacts::{self, Inside},
     process::{Running, command, free_port, run},
     random::Random,
 };
@@ -208,12 +208,30 @@ pub fn node_tls(folder: &Path) -> Result<Server> {
 /// When it does not start.
 pub fn gunicorn(folder: &Path) -> Result<Server> {
     let port = free_port()?;
+    Server::start("gunicorn", folder, loopback(port), gunicorn_at(port)?)
+}
+
+/// As [`gunicorn`], with TLS.
+///
+/// # Errors
+///
+/// When it does not start.
+pub fn gunicorn_tls(folder: &Path) -> Result<Server> {
+    certificate(folder)?;
+    let port = free_port()?;
+    let mut command = gunicorn_at(port)?;
+    command.arg("--certfile").arg(folder.join("cert.pem"));
+    command.arg("--keyfile").arg(folder.join("key.pem"));
+    Server::start("gunicorn", folder, loopback(port), command)
+}
+
+fn gunicorn_at(port: u16) -> Result<Command> {
     let mut command = command(artifacts::gunicorn()?);
     command.env("PYTHONDONTWRITEBYTECODE", "1");
     command.args(["--workers", "2", "--worker-class", "gthread", "--threads", "40"]);
     command.args(["--keep-alive", "600", "--bind", &format!("127.0.0.1:{port}")]);
     command.arg("--chdir").arg(artifacts::folder().join("programs")).arg("server:wsgi");
-    Server::start("gunicorn", folder, loopback(port), command)
+    Ok(command)
 }
 
 /// Starts Go's `net/http`.
@@ -234,10 +252,29 @@ pub fn go(folder: &Path) -> Result<Server> {
 /// # Errors
 ///
 /// When it does not build or start.
-pub fn static_tls(folder: &Path, named: bool) -> Result<Server> {
+pub fn openssl_inside(folder: &Path, inside: Inside) -> Result<Server> {
+    echo_tls(folder, &artifacts::with_openssl_inside("tlsecho", inside)?)
+}
+
+/// As [`openssl_inside`], of a program that is larger than what is examined.
+///
+/// # Errors
+///
+/// When it does not build or start.
+pub fn oversized_tls(folder: &Path) -> Result<Server> {
+    let program = folder.join("tlsecho");
+    let named = artifacts::with_openssl_inside("tlsecho", Inside::Named)?;
+    fs::copy(named, &program).context("copy a program")?;
+    let file = fs::OpenOptions::new().write(true).open(&program).context("open a program")?;
+    file.set_len(300 << 20).context("make a program larger")?;
+    drop(file);
+    echo_tls(folder, &program)
+}
+
+fn echo_tls(folder: &Path, program: &Path) -> Result<Server> {
     certificate(folder)?;
     let port = free_port()?;
-    let mut command = command(artifacts::with_openssl_inside("tlsecho", named)?);
+    let mut command = command(program);
     command.arg(port.to_string()).arg(folder.join("cert.pem")).arg(folder.join("key.pem"));
     Server::start("tlsecho", folder, loopback(port), command)
 }
@@ -254,6 +291,63 @@ pub fn go_tls(folder: &Path, flags: &[&str]) -> Result<Server> {
     command.arg(format!("127.0.0.1:{port}"));
     command.arg(folder.join("cert.pem")).arg(folder.join("key.pem"));
     Server::start("go", folder, loopback(port), command)
+}
+
+/// Starts OpenSSL's own server, which answers with a page about the connection.
+///
+/// # Errors
+///
+/// When it does not start.
+pub fn s_server_www(folder: &Path) -> Result<Server> {
+    certificate(folder)?;
+    let port = free_port()?;
+    let mut command = command("openssl");
+    command.current_dir(folder).args(["s_server", "-quiet", "-www", "-cert", "cert.pem"]);
+    command.args(["-key", "key.pem", "-accept", &format!("127.0.0.1:{port}")]);
+    Server::start("s_server", folder, loopback(port), command)
+}
+
+/// Starts PostgreSQL with TLS; anybody may come in.
+///
+/// # Errors
+///
+/// When it is not installed or does not start.
+pub fn postgres_tls(folder: &Path) -> Result<Server> {
+    certificate(folder)?;
+    let (data, port) = (folder.join("data"), free_port()?);
+    fs::create_dir(&data).context("make the database's folder")?;
+    // It refuses to be root.
+    for path in [folder, &data, &folder.join("key.pem"), &folder.join("cert.pem")] {
+        chown(path, Some(NOBODY), Some(NOBODY)).context("give a file to nobody")?;
+    }
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).context("open a folder")?;
+    let programs = postgres_programs()?;
+    let mut initdb = as_nobody(&programs.join("initdb"));
+    initdb.args(["--auth=trust", "--username=nobody", "--no-sync", "-D"]).arg(&data);
+    run(initdb)?;
+    let mut postgres = as_nobody(&programs.join("postgres"));
+    postgres.arg("-D").arg(&data).args(["-p", &port.to_string(), "-k", "", "-c", "ssl=on"]);
+    for (setting, file) in [("ssl_cert_file", "cert.pem"), ("ssl_key_file", "key.pem")] {
+        postgres.arg("-c").arg(format!("{setting}={}", folder.join(file).display()));
+    }
+    Server::start("postgres", folder, loopback(port), postgres)
+}
+
+const NOBODY: u32 = 65_534;
+
+fn as_nobody(program: &Path) -> Command {
+    let mut command = command("setpriv");
+    let id = NOBODY.to_string();
+    command.args(["--reuid", &id, "--regid", &id, "--clear-groups", "--pdeathsig", "INT", "--"]);
+    command.arg(program).current_dir("/");
+    command
+}
+
+/// Debian keeps them apart from other programs.
+fn postgres_programs() -> Result<PathBuf> {
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let found = versions.map(|entry| entry.path().join("bin")).find(|bin| bin.is_dir());
+    found.context("no PostgreSQL in /usr/lib/postgresql")
 }
 
 /// The address family of a [`syscalls`] server; its word on the command line.

@@ -18,28 +18,49 @@ const fn read(program: &'static str, test: &'static str) -> Case {
     Case { program, state: "read", test }
 }
 
+const fn opaque(program: &'static str, state: &'static str, test: &'static str) -> Case {
+    Case { program, state, test }
+}
+
+const fn untried(program: &'static str, state: &'static str) -> Case {
+    Case { program, state, test: "" }
+}
+
 /// Everything that is claimed.
-pub const CASES: [Case; 15] = [
+pub const CASES: [Case; 25] = [
     read("OpenSSL 3, dynamic: curl, as a client", "curl_and_python_are_read_at_both_ends"),
     read("OpenSSL 3, dynamic: Python", "python_over_tls_gives_every_pair_byte_for_byte"),
     read(
+        "OpenSSL 3: Python requests as a client, gunicorn as the server",
+        "python_requests_and_gunicorn_give_every_pair_at_both_ends",
+    ),
+    read(
         "OpenSSL 3, dynamic: nginx, TLS 1.2 and 1.3",
         "curl_and_nginx_are_read_at_both_ends_in_every_version",
+    ),
+    read(
+        "OpenSSL 3: `openssl s_server`, TLS 1.2 and 1.3",
+        "openssl_s_server_gives_every_pair_byte_for_byte",
     ),
     read(
         "OpenSSL 3 inside a program with symbols (C)",
         "openssl_inside_a_program_gives_every_pair_byte_for_byte",
     ),
     read(
-        "OpenSSL 3 inside Node, which encrypts in memory",
+        "OpenSSL 3 inside Node, which encrypts in memory, as a server",
         "node_whose_library_never_sees_the_socket_gives_every_pair_byte_for_byte",
     ),
+    read("The same, as a client and a server", "node_asks_node_and_both_ends_give_every_pair"),
+    read("OpenSSL 1.1, dynamic: pycurl", "openssl_1_1_in_pycurl_gives_every_pair_byte_for_byte"),
+    read(
+        "BoringSSL inside a library with symbols: curl_cffi",
+        "boringssl_with_symbols_in_curl_cffi_gives_every_pair_byte_for_byte",
+    ),
     read("GnuTLS, dynamic: wget", "a_client_with_gnutls_gives_every_pair_byte_for_byte"),
-    Case {
-        program: "Go `crypto/tls`, with symbols and stripped",
-        state: "opaque: `Go`",
-        test: "go_programs_are_counted_as_opaque_with_and_without_symbols",
-    },
+    read(
+        "TLS that begins after other bytes: PostgreSQL (its own protocol is not decoded yet)",
+        "postgres_begins_tls_on_a_connection_that_is_under_way_and_is_read",
+    ),
     read(
         "64 connections at once; resumed sessions",
         "many_connections_at_once_and_resumed_ones_give_every_pair",
@@ -48,28 +69,41 @@ pub const CASES: [Case; 15] = [
         "Connections older than the capture",
         "a_connection_that_is_older_than_the_capture_is_read_from_then_on",
     ),
-    Case {
-        program: "A static program without symbols",
-        state: "opaque: `StaticStripped`",
-        test: "a_program_that_names_nothing_is_counted_as_opaque",
-    },
-    Case {
-        program: "`tls: Ignore`",
-        state: "nothing is read",
-        test: "nothing_is_read_of_who_shall_not_be_decrypted",
-    },
-    Case { program: "OpenSSL 1.1, BoringSSL", state: "probed like OpenSSL 3", test: "" },
-    Case {
-        program: "rustls, NSS, mbed TLS, wolfSSL, s2n; Java",
-        state: "opaque: `UnsupportedLibrary`, `Java`",
-        test: "",
-    },
-    Case {
-        program: "STARTTLS (Postgres, SMTP): TLS begins after other bytes",
-        state: "not recognised as TLS",
-        test: "",
-    },
-    Case { program: "TLS inside the kernel (kTLS)", state: "not recognised", test: "" },
+    opaque(
+        "Older connections of a library that encrypts in memory (Node)",
+        "opaque: `AttachedLate`",
+        "a_connection_whose_beginning_was_missed_in_memory_is_counted_as_late",
+    ),
+    opaque(
+        "Go `crypto/tls`, with symbols and stripped",
+        "opaque: `Go`",
+        "go_programs_are_counted_as_opaque_with_and_without_symbols",
+    ),
+    opaque(
+        "A program without symbols, static or not (so is BoringSSL in most programs)",
+        "opaque: `StaticStripped`, `NoSymbols`",
+        "a_program_that_names_nothing_is_counted_as_opaque",
+    ),
+    opaque(
+        "rustls: uv",
+        "opaque: `UnsupportedLibrary`",
+        "a_client_with_rustls_is_counted_as_opaque",
+    ),
+    opaque("Java", "opaque: `Java`", "a_java_client_is_counted_as_opaque"),
+    opaque(
+        "OpenSSL through its own BIO that encrypts (`s_server -www`)",
+        "opaque: `Unjoined`",
+        "openssl_that_is_called_by_its_own_other_functions_is_counted_as_opaque",
+    ),
+    opaque(
+        "A program larger than 256 MiB",
+        "opaque: `NotExamined`",
+        "a_program_that_is_too_large_is_counted_as_opaque",
+    ),
+    opaque("`tls: Ignore`", "nothing is read", "nothing_is_read_of_who_shall_not_be_decrypted"),
+    untried("NSS, mbed TLS, wolfSSL, s2n", "opaque: `UnsupportedLibrary`"),
+    untried("Other machines than x86-64", "opaque: `UnsupportedMachine`"),
+    untried("TLS inside the kernel (kTLS)", "not recognised"),
 ];
 
 /// The table in Markdown.
@@ -101,7 +135,13 @@ mod tests {
 
     #[test]
     fn each_claim_has_a_test() {
-        let sources = ["e2e/tests/tls.rs", "capture-agent/tests/probes.rs"];
+        let sources = [
+            "e2e/tests/tls/main.rs",
+            "e2e/tests/tls/opaque.rs",
+            "e2e/tests/tls/others.rs",
+            "e2e/tests/tls/software.rs",
+            "capture-agent/tests/probes.rs",
+        ];
         let sources = sources.map(|path| fs::read_to_string(file(path)).unwrap()).concat();
         for Case { program, test, .. } in CASES {
             let found = test.is_empty() || sources.contains(&format!("fn {test}()"));

@@ -14,8 +14,15 @@ use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 const MAX_FILE_BYTES: u64 = 256 << 20;
 /// Most bytes read of a process's list of mappings.
 const MAX_MAPS_BYTES: u64 = 4 << 20;
-/// Most libraries looked at in one process.
+/// Most libraries looked at in one process by their names.
 const MAX_LIBRARIES: usize = 16;
+/// Most files looked at in one process whatever their names, and most bytes of them: a library for
+/// TLS may be part of another one.
+const MAX_UNNAMED: usize = 64;
+const MAX_MAPPINGS: usize = 4096;
+const MAX_UNNAMED_BYTES: u64 = 256 << 20;
+/// No library for TLS is smaller.
+const MIN_UNNAMED_BYTES: u64 = 192 << 10;
 
 /// Where systems keep the libraries that new programs will use.
 const USUAL: [&str; 12] = [
@@ -49,7 +56,7 @@ impl FileId {
     }
 }
 
-/// An open regular file of acceptable size.
+/// An open regular file.
 pub(super) struct Candidate {
     pub(super) id: FileId,
     pub(super) file: File,
@@ -58,7 +65,7 @@ pub(super) struct Candidate {
 impl Candidate {
     fn new(file: File) -> Option<Self> {
         let found = file.metadata().ok()?;
-        (found.is_file() && found.len() <= MAX_FILE_BYTES).then_some(())?;
+        found.is_file().then_some(())?;
         let id = FileId {
             device: found.dev(),
             inode: found.ino(),
@@ -68,8 +75,9 @@ impl Candidate {
         Some(Self { id, file })
     }
 
-    /// Its content; a file that grows meanwhile is cut.
+    /// Its content, unless that is too large; a file that grows meanwhile is cut.
     pub(super) fn read(&self) -> Option<Vec<u8>> {
+        (self.id.size <= MAX_FILE_BYTES).then_some(())?;
         let mut bytes = Vec::new();
         (&self.file).take(MAX_FILE_BYTES).read_to_end(&mut bytes).ok()?;
         Some(bytes)
@@ -83,14 +91,37 @@ pub(super) fn program(pid: u32) -> Option<Candidate> {
 
 /// The libraries that `pid` has mapped, as far as their names are those of TLS libraries.
 pub(super) fn mapped(pid: u32) -> Vec<Candidate> {
-    let mut text = Vec::new();
-    let Ok(file) = File::open(format!("/proc/{pid}/maps")) else { return Vec::new() };
-    if file.take(MAX_MAPS_BYTES).read_to_end(&mut text).is_err() {
-        return Vec::new();
-    }
-    let text = String::from_utf8_lossy(&text);
+    let text = maps(pid);
     let lines = text.lines().filter_map(mapping).filter(|(_, path)| is_tls_library(path));
     lines.take(MAX_LIBRARIES).filter_map(|(range, path)| open_mapped(pid, range, path)).collect()
+}
+
+/// What else `pid` has mapped that may have TLS functions.
+pub(super) fn mapped_unnamed(pid: u32) -> Vec<Candidate> {
+    let text = maps(pid);
+    let lines = text.lines().filter_map(mapping).filter(|(_, path)| !is_tls_library(path));
+    let lines = lines.take(MAX_MAPPINGS);
+    let mut left = MAX_UNNAMED_BYTES;
+    lines
+        .filter_map(|(range, path)| open_mapped(pid, range, path))
+        .filter(|found| (MIN_UNNAMED_BYTES..=MAX_FILE_BYTES).contains(&found.id.size))
+        .take(MAX_UNNAMED)
+        .take_while(|found| {
+            let rest = left.checked_sub(found.id.size);
+            left = rest.unwrap_or(0);
+            rest.is_some()
+        })
+        .collect()
+}
+
+fn maps(pid: u32) -> String {
+    let mut text = Vec::new();
+    if let Ok(file) = File::open(format!("/proc/{pid}/maps"))
+        && let Err(error) = file.take(MAX_MAPS_BYTES).read_to_end(&mut text)
+    {
+        tracing::debug!(pid, %error, "could not read its mappings");
+    }
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 /// Address range and path of an executable mapping of a file.

@@ -76,6 +76,16 @@ impl Libraries {
         if new && !is_probed(coverage) {
             self.take_usual(pid, kernel);
         }
+        // What a new process will map is not known yet; a library in another one has no name of
+        // its own.
+        if !new {
+            for library in files::mapped_unnamed(pid) {
+                let found = self.take(pid, &library, kernel);
+                if is_probed(found) || coverage == NOTHING {
+                    coverage = found;
+                }
+            }
+        }
         self.processes.insert(pid, Known { coverage, looked: Instant::now() });
         coverage
     }

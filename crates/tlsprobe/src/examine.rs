@@ -71,6 +71,9 @@ fn version_of(image: &Image<'_>, library: Library) -> Option<Version> {
     }
 }
 
+/// Programs tell where they panicked by the path of a source file, also without symbols.
+const RUSTLS_SOURCES: &[u8] = b"/rustls-0.";
+
 /// What the symbols tell.
 #[derive(Default)]
 struct Seen {
@@ -139,10 +142,16 @@ impl Seen {
             (hinted(Opaque::Java), Opaque::Java),
             (hinted(Opaque::UnsupportedLibrary), Opaque::UnsupportedLibrary),
             (hinted(Opaque::ImportsOnly), Opaque::ImportsOnly),
-            (image.is_static_and_stripped(), Opaque::StaticStripped),
         ];
-        let reason = reasons.into_iter().find(|(holds, _)| *holds);
-        reason.map_or(Opaque::NoTlsFunctions, |(_, reason)| reason)
+        if let Some((_, reason)) = reasons.into_iter().find(|(holds, _)| *holds) {
+            reason
+        } else if image.texts().any(|text| memmem::find(text, RUSTLS_SOURCES).is_some()) {
+            Opaque::UnsupportedLibrary
+        } else if image.is_static_and_stripped() {
+            Opaque::StaticStripped
+        } else {
+            Opaque::NoTlsFunctions
+        }
     }
 }
 

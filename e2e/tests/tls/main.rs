@@ -2,6 +2,11 @@
 //! cannot be read is counted.
 #![cfg(test)]
 
+mod opaque;
+mod others;
+mod short_lived;
+mod software;
+
 use std::{
     collections::BTreeSet,
     ffi::OsStr,
@@ -13,6 +18,7 @@ use std::{
 };
 
 use weir_e2e::{
+    artifacts::Inside,
     capture::{Collect, HOOKS, Run, Setup, Transport},
     process::run,
     servers::{self, Server},
@@ -26,11 +32,21 @@ fn capture(
     hook: &'static str,
     traffic: impl FnOnce(&mut Server),
 ) -> (weir_e2e::ledger::Ledger, Vec<Pair>) {
+    capture_at(folder, server.address, hook, || traffic(server))
+}
+
+/// Captures who listens at `address` while `traffic` runs.
+fn capture_at(
+    folder: &Path,
+    address: SocketAddr,
+    hook: &'static str,
+    traffic: impl FnOnce(),
+) -> (weir_e2e::ledger::Ledger, Vec<Pair>) {
     let collect = Collect::start(folder).unwrap();
     let endpoint = collect.endpoint(Transport::Grpc);
-    let setup = Setup { hook: Some(hook), ..Setup::port(server.address.port(), vec![endpoint]) };
+    let setup = Setup { hook: Some(hook), ..Setup::port(address.port(), vec![endpoint]) };
     let run = Run::start(folder, &setup).unwrap();
-    traffic(server);
+    traffic();
     let ledger = run.finish().unwrap();
     let pairs = collect.finish().unwrap();
     assert_eq!(ledger.exported, pairs.len() as u64, "{ledger:?}");
@@ -132,7 +148,7 @@ fn python_over_tls_gives_every_pair_byte_for_byte() {
 #[ignore = "needs root and eBPF"]
 fn openssl_inside_a_program_gives_every_pair_byte_for_byte() {
     let folder = tempfile::tempdir().unwrap();
-    let mut server = servers::static_tls(folder.path(), true).unwrap();
+    let mut server = servers::openssl_inside(folder.path(), Inside::Named).unwrap();
     let (ledger, pairs) = capture(folder.path(), &mut server, HOOKS[0], |server| {
         traffic(folder.path(), server.address, VERSIONS[1], true);
     });
@@ -264,21 +280,4 @@ fn node_whose_library_never_sees_the_socket_gives_every_pair_byte_for_byte() {
         assert!(ledger.tls_opaque.is_empty(), "{ledger:?}");
         check(&pairs, "IN");
     }
-}
-
-#[test]
-#[ignore = "needs root and eBPF"]
-fn a_program_that_names_nothing_is_counted_as_opaque() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut server = servers::static_tls(folder.path(), false).unwrap();
-    let (ledger, pairs) = capture(folder.path(), &mut server, HOOKS[0], |server| {
-        curl(&[&format!("https://{}/", server.address)]);
-        // Its bytes are known with its end.
-        server.wait_for_no_connections().unwrap();
-    });
-    assert_eq!(pairs.len(), 0);
-    assert_eq!((ledger.opaque_connections, ledger.lost_exchanges), (1, 0), "{ledger:?}");
-    assert_eq!(ledger.tls_opaque, [("static_stripped".to_owned(), 1)].into(), "{ledger:?}");
-    // A certificate alone is some hundred bytes.
-    assert!(ledger.undecodable_bytes > 1000, "{ledger:?}");
 }
