@@ -71,8 +71,17 @@ fn version_of(image: &Image<'_>, library: Library) -> Option<Version> {
     }
 }
 
-/// Programs tell where they panicked by the path of a source file, also without symbols.
-const RUSTLS_SOURCES: &[u8] = b"/rustls-0.";
+/// Programs tell where they panicked by the path of a source file, also without symbols:
+/// `/rustls-0.23.46/src/` is in that of rustls.
+fn has_rustls(text: &[u8]) -> bool {
+    const BEFORE: &[u8] = b"/rustls-";
+    memmem::find_iter(text, BEFORE).any(|at| {
+        let rest = text.get(at + BEFORE.len()..).unwrap_or_default();
+        let digits = |byte: &&u8| byte.is_ascii_digit() || **byte == b'.';
+        let version = rest.iter().take(16).take_while(digits).count();
+        version > 0 && rest.get(version..).is_some_and(|rest| rest.starts_with(b"/src/"))
+    })
+}
 
 /// What the symbols tell.
 #[derive(Default)]
@@ -145,7 +154,7 @@ impl Seen {
         ];
         if let Some((_, reason)) = reasons.into_iter().find(|(holds, _)| *holds) {
             reason
-        } else if image.texts().any(|text| memmem::find(text, RUSTLS_SOURCES).is_some()) {
+        } else if image.texts().any(has_rustls) {
             Opaque::UnsupportedLibrary
         } else if image.is_static_and_stripped() {
             Opaque::StaticStripped
@@ -192,4 +201,18 @@ fn probe(image: &Image<'_>, function: Function, found: Found, range: Range<u64>)
         ResultSite::NotNeeded
     };
     Some(Probe { function, found, entry, arguments, result })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rustls_is_known_by_the_paths_of_its_sources() {
+        assert!(has_rustls(b"\0/index/rustls-0.23.46/src/conn.rs\0"));
+        // Who looks for it has none of it.
+        assert!(!has_rustls(b"/rustls-/src/"));
+        assert!(!has_rustls(b"/rustls-0.23.46 is old"));
+        assert!(!has_rustls(b"/rustls-"));
+    }
 }
