@@ -1,10 +1,11 @@
 #!/bin/sh
 # Builds the OpenTelemetry Collector that the component tests export to, once, and prints
 # the path of its binary. Versions are pinned by go.mod and go.sum, which are committed.
+# With a folder as its argument, the one that is described there.
 set -eu
 
-here=$(cd "$(dirname "$0")" && pwd)
-root=$(cd "$here/../.." && pwd)
+root=$(cd "$(dirname "$0")/../.." && pwd)
+here=$(cd "${1:-$root/e2e/otelcol}" && pwd)
 hash=$(cat "$here/go.mod" "$here/go.sum" "$here/builder.yaml" | sha256sum | cut -c1-16)
 out="$root/.cache/otelcol-$hash"
 if [ -x "$out/otelcol" ]; then

@@ -19,7 +19,8 @@ mod tests {
         ("weir-rrpair", Some(&[])),
         ("weir-api", Some(&[])),
         ("weir-dissect", Some(&["weir-abi", "weir-rrpair"])),
-        ("weir-dlp", Some(&["weir-rrpair"])),
+        // A chain of transforms says by a filter which records it is about.
+        ("weir-dlp", Some(&["weir-filter", "weir-rrpair"])),
         ("weir-explain", Some(&["weir-replay", "weir-rrpair"])),
         ("weir-filter", Some(&["weir-rrpair"])),
         ("weir-plan", Some(&["weir-api", "weir-dlp", "weir-filter", "weir-rrpair"])),

@@ -32,35 +32,51 @@ pub(crate) enum Redaction {
     Undecodable,
 }
 
-impl Run<'_> {
-    /// Redacts in a body, below its content codings.
-    pub(crate) fn body(&mut self, at: At<'_>, body: BodyText<'_>) -> Redaction {
+/// A body without its content codings, which are listed as they were applied; no bytes when it
+/// had none.
+type Plain = (Vec<Coding>, Option<Vec<u8>>);
+
+impl BodyText<'_> {
+    /// `None` for a body that cannot be decoded.
+    fn decode(&self) -> Option<Plain> {
         let mut codings = Vec::new();
-        for name in body.content_encoding.split(',') {
-            match Coding::named(name.trim()) {
-                Ok(coding) => codings.extend(coding),
-                Err(_) => return Redaction::Undecodable,
-            }
+        for name in self.content_encoding.split(',') {
+            codings.extend(Coding::named(name.trim()).ok()?);
         }
         let mut decoded = None;
         for coding in codings.iter_mut().rev() {
-            let bytes: &[u8] = decoded.as_deref().unwrap_or(body.bytes);
+            let bytes: &[u8] = decoded.as_deref().unwrap_or(self.bytes);
             if bytes.is_empty() {
-                return Redaction::Same;
+                break;
             }
-            let result = match coding::decode(*coding, bytes, body.cut) {
+            let result = match coding::decode(*coding, bytes, self.cut) {
                 Err(coding::Undecodable::Malformed) if *coding == Coding::Deflate => {
                     *coding = Coding::RawDeflate;
-                    coding::decode(*coding, bytes, body.cut)
+                    coding::decode(*coding, bytes, self.cut)
                 }
                 result => result,
             };
-            match result {
-                Ok(bytes) => decoded = Some(bytes),
-                Err(_) => return Redaction::Undecodable,
-            }
+            decoded = Some(result.ok()?);
         }
+        Some((codings, decoded))
+    }
+
+    /// True for one document of JSON.
+    pub(crate) fn is_json(&self) -> bool {
+        let Some((_, decoded)) = self.decode() else { return false };
+        let bytes = decoded.as_deref().unwrap_or(self.bytes);
+        serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok()
+    }
+}
+
+impl Run<'_> {
+    /// Redacts in a body, below its content codings.
+    pub(crate) fn body(&mut self, at: At<'_>, body: BodyText<'_>) -> Redaction {
+        let Some((codings, decoded)) = body.decode() else { return Redaction::Undecodable };
         let bytes: &[u8] = decoded.as_deref().unwrap_or(body.bytes);
+        if bytes.is_empty() {
+            return Redaction::Same;
+        }
         let edits = match media(body.content_type) {
             Media::Grpc => {
                 let coding = Coding::named(body.grpc_encoding).ok().flatten();

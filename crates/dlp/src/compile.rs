@@ -4,15 +4,17 @@ use std::fmt::Write as _;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
+use weir_filter::{Filter, FilterSource};
 
 use crate::act::{Act, ActId};
+use crate::chain::{Chains, Condition, Conditions};
 use crate::edit::{apply, settle};
 use crate::engine::{At, Engine, FIRST_OWN_CATEGORY, Run};
 use crate::finders::Finders;
 use crate::keys::KeySet;
 use crate::paths::{Path, PathFault};
 use crate::pattern::Patterns;
-use crate::policy::{Action, Detector, PolicySource, Profile, SecretKey, WhenUndecodable};
+use crate::policy::{Action, Chain, Detector, PolicySource, Profile, SecretKey, WhenUndecodable};
 
 /// Compiled policies, ready to run on any thread. Equal policies redact alike, wherever.
 #[derive(Debug)]
@@ -34,6 +36,10 @@ pub enum CompileError {
     Path { index: usize, path: String, fault: PathFault },
     #[error("keys[{index}]: a name is empty")]
     EmptyKey { index: usize },
+    #[error("chains[{index}]: {fault}")]
+    Chain { index: usize, fault: String },
+    #[error("more than 64 chains")]
+    TooManyChains,
     #[error("keys: together they are larger than allowed")]
     Keys,
     #[error("action KeyedToken needs a key")]
@@ -125,8 +131,17 @@ impl Redactor {
         for policy in policies {
             merged.add(policy, act_of(policy)?)?;
         }
-        let Merged { detectors, keys, expressions, pattern_acts, own_categories, paths, denials } =
-            merged;
+        let Merged {
+            detectors,
+            keys,
+            expressions,
+            pattern_acts,
+            own_categories,
+            paths,
+            conditions,
+            wanting,
+            denials,
+        } = merged;
         let patterns = (!expressions.is_empty())
             .then(|| Patterns::new(&expressions, pattern_acts))
             .transpose()
@@ -141,6 +156,8 @@ impl Redactor {
                 finders: Finders::new(detectors),
                 patterns,
                 paths,
+                conditions,
+                wanting,
                 denials,
                 own_categories,
                 remove_undecodable: policies
@@ -162,7 +179,7 @@ impl Redactor {
 
     /// Redacts a text as if it were the body of a request.
     pub fn redact_text(&self, text: &str) -> String {
-        let at = At::new("http", "http.req.body");
+        let at = At::new("http", "http.req.body", Chains::NONE);
         let edits = settle(Run::new(&self.engine).bytes(at, b"", text.as_bytes()));
         String::from_utf8_lossy(&apply(text.as_bytes(), &edits)).into_owned()
     }
@@ -172,11 +189,13 @@ impl Redactor {
 #[derive(Default)]
 struct Merged<'p> {
     detectors: [Option<ActId>; Detector::ALL.len()],
-    keys: Vec<(&'p str, &'p str, ActId)>,
+    keys: Vec<(&'p str, &'p str, Condition, ActId)>,
     expressions: Vec<&'p str>,
     pattern_acts: Vec<(ActId, u16)>,
     own_categories: Vec<String>,
-    paths: Vec<(Path, ActId)>,
+    paths: Vec<(Path, Condition, ActId)>,
+    conditions: Conditions,
+    wanting: Vec<(usize, Condition, Vec<String>)>,
     denials: Vec<(Vec<Path>, ActId)>,
 }
 
@@ -190,7 +209,7 @@ impl<'p> Merged<'p> {
             if key.name.is_empty() {
                 return Err(CompileError::EmptyKey { index });
             }
-            self.keys.push((key.scope.as_str(), key.name.as_str(), act));
+            self.keys.push((key.scope.as_str(), key.name.as_str(), Condition::Always, act));
         }
         for pattern in &policy.patterns {
             let category = u16::try_from(FIRST_OWN_CATEGORY + self.own_categories.len());
@@ -204,8 +223,46 @@ impl<'p> Merged<'p> {
             places.push(Path::parse(path).map_err(fault)?);
         }
         match policy.profile {
-            Profile::Redact => self.paths.extend(places.into_iter().map(|path| (path, act))),
+            Profile::Redact => {
+                let places = places.into_iter().map(|path| (path, Condition::Always, act));
+                self.paths.extend(places);
+            }
             Profile::DenyByDefault => self.denials.push((places, act)),
+        }
+        for (index, chain) in policy.chains.iter().enumerate() {
+            self.add_chain(index, chain, act)?;
+        }
+        Ok(())
+    }
+
+    fn add_chain(
+        &mut self,
+        index: usize,
+        chain: &'p Chain,
+        act: ActId,
+    ) -> Result<(), CompileError> {
+        let fault = |fault: String| CompileError::Chain { index, fault };
+        let condition = match &chain.when {
+            None => Condition::Always,
+            Some(rule) => {
+                let filter = Filter::new(&FilterSource::Rule(rule.clone()))
+                    .map_err(|error| fault(error.to_string()))?;
+                self.conditions.add(filter).ok_or(CompileError::TooManyChains)?
+            }
+        };
+        if let Some(bodies) = &chain.wants_json {
+            self.wanting.push((index, condition, bodies.clone()));
+        }
+        for path in &chain.paths {
+            let place =
+                Path::parse(path).map_err(|error| fault(format!("path {path:?} {error}")))?;
+            self.paths.push((place, condition, act));
+        }
+        for key in &chain.keys {
+            if key.name.is_empty() {
+                return Err(fault("the name of a key is empty".to_owned()));
+            }
+            self.keys.push((key.scope.as_str(), key.name.as_str(), condition, act));
         }
         Ok(())
     }

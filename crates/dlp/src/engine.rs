@@ -3,11 +3,13 @@
 use std::ops::Range;
 
 use crate::act::{self, Act, ActId};
+use crate::chain::{Chains, Condition, Conditions};
 use crate::edit::{CategoryId, Edit};
 use crate::finders::{self, Finders, Found, rank};
 use crate::keys::KeySet;
 use crate::paths::{Path, Trail, TrailStep};
 use crate::pattern::Patterns;
+use crate::signs::Signs;
 
 /// Texts inside of texts (JSON in a string, base64 of a query, …) are followed this far.
 pub(crate) const MAX_DEPTH: u8 = 6;
@@ -27,7 +29,10 @@ pub(crate) struct Engine {
     pub(crate) keys: KeySet,
     pub(crate) finders: Finders,
     pub(crate) patterns: Option<Patterns>,
-    pub(crate) paths: Vec<(Path, ActId)>,
+    pub(crate) paths: Vec<(Path, Condition, ActId)>,
+    pub(crate) conditions: Conditions,
+    /// Chains that need JSON, by their place in their policy.
+    pub(crate) wanting: Vec<(usize, Condition, Vec<String>)>,
     /// Policies that keep the values at their paths alone.
     pub(crate) denials: Vec<(Vec<Path>, ActId)>,
     /// Names of own patterns, after the built-in ones.
@@ -42,6 +47,8 @@ pub(crate) struct Place<'p> {
     pub(crate) protocol: &'p str,
     /// `http.req.body`, …
     pub(crate) name: &'p str,
+    /// Of the record.
+    pub(crate) chains: Chains,
 }
 
 /// Where the value at hand stands, and what it inherits from there.
@@ -139,8 +146,8 @@ pub(crate) fn category_id(name: &str) -> CategoryId {
 }
 
 impl<'p> At<'p> {
-    pub(crate) const fn new(protocol: &'p str, name: &'p str) -> Self {
-        Self { place: Place { protocol, name }, trail: None, under: None, depth: 0 }
+    pub(crate) const fn new(protocol: &'p str, name: &'p str, chains: Chains) -> Self {
+        Self { place: Place { protocol, name, chains }, trail: None, under: None, depth: 0 }
     }
 
     pub(crate) const fn deeper(self) -> Self {
@@ -149,6 +156,11 @@ impl<'p> At<'p> {
 }
 
 impl Engine {
+    /// Some value's fate depends on where exactly it stands.
+    pub(crate) fn knows_paths(&self) -> bool {
+        !self.paths.is_empty() || !self.denials.is_empty()
+    }
+
     pub(crate) fn category(&self, id: CategoryId) -> &str {
         let id = usize::from(id);
         match id.checked_sub(CATEGORIES.len()) {
@@ -202,8 +214,11 @@ impl<'e> Run<'e> {
     /// that nothing allows it.
     fn act(&self, at: At<'_>) -> Option<(ActId, bool)> {
         let mut named = at.under;
-        for (path, act) in &self.engine.paths {
-            if named < Some(*act) && path.covers(at.place.name, at.trail) {
+        for (path, condition, act) in &self.engine.paths {
+            if named < Some(*act)
+                && condition.holds(at.place.chains)
+                && path.covers(at.place.name, at.trail)
+            {
                 named = Some(*act);
             }
         }
@@ -228,9 +243,14 @@ impl<'e> Run<'e> {
     /// Redacts a value: all of it where a key, a path or a profile says so, else what is
     /// found in it.
     pub(crate) fn value(&mut self, at: At<'_>, value: &[u8]) -> Vec<Edit> {
+        self.value_by(at, value, Signs::of(value))
+    }
+
+    /// The same, for a value whose signs are known.
+    pub(crate) fn value_by(&mut self, at: At<'_>, value: &[u8], signs: Signs) -> Vec<Edit> {
         match self.act(at) {
             Some((act, denied)) => self.whole(value, act, denied),
-            None => self.text(at, value),
+            None => self.text_by(at, value, signs),
         }
     }
 
@@ -264,9 +284,20 @@ impl<'e> Run<'e> {
 
     /// Redacts what detectors, patterns and (with `loose`) keys find in a text.
     pub(crate) fn found(&mut self, at: At<'_>, text: &[u8], loose: bool) -> Vec<Edit> {
+        self.found_by(at, text, loose, Signs::of(text))
+    }
+
+    /// The same, for a text whose signs are known.
+    pub(crate) fn found_by(
+        &mut self,
+        at: At<'_>,
+        text: &[u8],
+        loose: bool,
+        signs: Signs,
+    ) -> Vec<Edit> {
         let mut hits = Vec::new();
         let mut found: Vec<Found> = Vec::new();
-        self.engine.finders.find(text, &mut found);
+        self.engine.finders.find(text, signs, &mut found);
         for Found { range, category, detector } in found {
             let Some(act) = self.engine.finders.act(detector) else { continue };
             let category = category_id(category);
@@ -287,7 +318,7 @@ impl<'e> Run<'e> {
                 })),
             }
         }
-        if loose {
+        if loose && signs.binding() {
             for found in self.engine.keys.loose(&at.place, text) {
                 let start = found.value.start + scheme_length(&text[found.value.clone()]);
                 let range = start..found.value.end;

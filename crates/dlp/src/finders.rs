@@ -22,6 +22,7 @@ use aho_corasick::{AhoCorasick, AhoCorasickBuilder};
 
 use crate::act::ActId;
 use crate::policy::Detector;
+use crate::signs::Signs;
 use literals::{LITERALS, Literal};
 
 /// A value that a detector found.
@@ -39,6 +40,8 @@ pub(crate) struct Finders {
     /// Of the literals of the detectors that are on.
     literals: Option<(AhoCorasick, Vec<Literal>)>,
     words: bool,
+    /// Some of the words are letters alone, as of a hash.
+    lettered: bool,
 }
 
 static ALL: LazyLock<Finders> = LazyLock::new(|| {
@@ -62,7 +65,10 @@ impl Finders {
             (searcher, chosen)
         });
         let words = words::DETECTORS.iter().any(|detector| on(*detector));
-        Self { acts, literals, words }
+        let lettered = [Detector::Hash, Detector::IpAddress, Detector::TraceId, Detector::Uuid]
+            .into_iter()
+            .any(on);
+        Self { acts, literals, words, lettered }
     }
 
     pub(crate) fn act(&self, detector: Detector) -> Option<ActId> {
@@ -70,9 +76,11 @@ impl Finders {
     }
 
     /// Values in `text`, in no order; they may overlap.
-    pub(crate) fn find(&self, text: &[u8], found: &mut Vec<Found>) {
+    pub(crate) fn find(&self, text: &[u8], signs: Signs, found: &mut Vec<Found>) {
         let first = found.len();
-        if let Some((searcher, literals)) = &self.literals {
+        if let Some((searcher, literals)) = &self.literals
+            && signs.literal(text.len())
+        {
             // The end of what each detector found last: nothing is looked at twice.
             let mut ends = [0; Detector::ALL.len()];
             for hit in searcher.find_overlapping_iter(text) {
@@ -91,10 +99,12 @@ impl Finders {
                 *end = limit;
             }
         }
-        if self.words {
+        if self.words && (signs.digit() || self.lettered) {
             words::find(text, self, found);
         }
-        drop_host_names(text, found, first);
+        if found.len() > first + 1 {
+            drop_host_names(text, found, first);
+        }
     }
 
     fn on(&self, detector: Detector) -> bool {
@@ -133,7 +143,7 @@ pub(crate) fn category(value: &[u8]) -> Option<&'static str> {
     let start = value.len() - value.trim_ascii_start().len();
     let whole = start..start + trimmed.len();
     let mut found = Vec::new();
-    ALL.find(value, &mut found);
+    ALL.find(value, Signs::of(value), &mut found);
     found
         .into_iter()
         .filter(|found| found.range.start <= whole.start && found.range.end >= whole.end)

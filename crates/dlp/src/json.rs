@@ -7,6 +7,7 @@ use crate::edit::{Edit, shift};
 use crate::engine::{At, Run};
 use crate::layer::Layer;
 use crate::paths::{Trail, TrailStep};
+use crate::signs::Signs;
 
 /// Deeper nesting is searched as text.
 const MAX_NESTING: usize = 64;
@@ -76,10 +77,10 @@ impl Walker<'_, '_, '_> {
     }
 
     fn member(&mut self, at: At<'_>, nesting: usize) {
-        let content = self.content();
+        let (content, signs) = self.content();
         let raw = &self.input[content.clone()];
         let decoded;
-        let name = if raw.contains(&b'\\') {
+        let name = if signs.backslash() {
             decoded = Layer::Json.decode(raw);
             &decoded.bytes
         } else {
@@ -87,7 +88,7 @@ impl Walker<'_, '_, '_> {
         };
         // Names can be values too: a map by mail address.
         if name.len() >= 7 {
-            let edits = self.run.found(at, raw, false);
+            let edits = self.run.found_by(at, raw, false, signs);
             self.edits.extend(shift(edits, content.start));
         }
         if self.peek() != Some(b':') {
@@ -123,34 +124,37 @@ impl Walker<'_, '_, '_> {
     }
 
     /// Takes a string; where its content stands. Without a closing quote it was cut.
-    fn content(&mut self) -> std::ops::Range<usize> {
+    fn content(&mut self) -> (std::ops::Range<usize>, Signs) {
         let start = self.at + 1;
-        let mut at = start;
-        loop {
-            let rest = self.input.get(at..).unwrap_or_default();
-            match memchr::memchr2(b'"', b'\\', rest) {
-                None => {
-                    self.at = self.input.len();
-                    return start..self.at;
-                }
-                Some(found) if rest[found] == b'"' => {
-                    self.at = at + found + 1;
-                    return start..at + found;
-                }
-                Some(escape) => at = (at + escape + 2).min(self.input.len()),
+        let (mut at, mut signs) = (start, Signs::default());
+        // Most strings are short: one loop that does everything beats several fast searches.
+        while let Some(byte) = self.input.get(at) {
+            if *byte == b'"' {
+                self.at = at + 1;
+                return (start..at, signs);
+            }
+            signs.add(*byte);
+            at += 1;
+            if *byte == b'\\'
+                && let Some(escaped) = self.input.get(at)
+            {
+                signs.add(*escaped);
+                at += 1;
             }
         }
+        self.at = self.input.len();
+        (start..self.at, signs)
     }
 
     fn string(&mut self, at: At<'_>) {
-        let content = self.content();
+        let (content, signs) = self.content();
         let raw = &self.input[content.clone()];
-        let edits = if raw.contains(&b'\\') {
+        let edits = if signs.backslash() {
             let decoded = Layer::Json.decode(raw);
             let edits = self.run.value(at, &decoded.bytes);
             decoded.translate(edits, Layer::Json)
         } else {
-            self.run.value(at, raw)
+            self.run.value_by(at, raw, signs)
         };
         self.edits.extend(shift(edits, content.start));
     }

@@ -6,13 +6,15 @@ use std::ops::Range;
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, MatchKind};
 
 use crate::act::ActId;
+use crate::chain::Condition;
 use crate::engine::Place;
 
 /// Names by their lower-case form.
 #[derive(Debug, Default)]
 pub(crate) struct KeySet {
-    names: HashMap<Box<[u8]>, Vec<(Scope, ActId)>>,
-    longest: usize,
+    names: HashMap<Box<[u8]>, Vec<(Scope, Condition, ActId)>>,
+    /// For each length that a name has, a bit for each first letter.
+    shapes: Vec<u32>,
     /// Of all names, for text without a structure that is known.
     searcher: Option<AhoCorasick>,
 }
@@ -32,16 +34,19 @@ pub(crate) struct Loose {
 }
 
 impl KeySet {
-    pub(crate) fn new<'k>(keys: impl Iterator<Item = (&'k str, &'k str, ActId)>) -> Option<Self> {
+    pub(crate) fn new<'k>(
+        keys: impl Iterator<Item = (&'k str, &'k str, Condition, ActId)>,
+    ) -> Option<Self> {
         let mut set = Self::default();
-        for (scope, name, act) in keys {
+        for (scope, name, condition, act) in keys {
             let scope = match scope {
                 "all" => Scope::All,
                 other => Scope::Of(other.to_owned()),
             };
             let name = name.to_ascii_lowercase().into_bytes().into_boxed_slice();
-            set.longest = set.longest.max(name.len());
-            set.names.entry(name).or_default().push((scope, act));
+            set.shapes.resize(set.shapes.len().max(name.len() + 1), 0);
+            set.shapes[name.len()] |= letter_bit(&name);
+            set.names.entry(name).or_default().push((scope, condition, act));
         }
         if !set.names.is_empty() {
             let searcher = AhoCorasickBuilder::new()
@@ -60,7 +65,8 @@ impl KeySet {
 
     /// What is done to the values of `name` there.
     pub(crate) fn act(&self, place: &Place<'_>, name: &[u8]) -> Option<ActId> {
-        if name.len() > self.longest {
+        // Most names are told by these alone.
+        if self.shapes.get(name.len()).is_none_or(|letters| letters & letter_bit(name) == 0) {
             return None;
         }
         // Most names are short; a lower-case copy on the stack finds them.
@@ -73,7 +79,10 @@ impl KeySet {
             &name.to_ascii_lowercase()
         };
         let scopes = self.names.get(lower)?;
-        scopes.iter().filter(|(scope, _)| scope.covers(place)).map(|(_, act)| *act).max()
+        let here = scopes
+            .iter()
+            .filter(|(scope, condition, _)| condition.holds(place.chains) && scope.covers(place));
+        here.map(|(.., act)| *act).max()
     }
 
     /// `name=value`, `"name": "value"`, `name: value` anywhere in `text`.
@@ -92,6 +101,11 @@ impl KeySet {
         }
         found
     }
+}
+
+/// A letter in both cases has the same low bits.
+fn letter_bit(name: &[u8]) -> u32 {
+    1 << (name.first().copied().unwrap_or_default() & 31)
 }
 
 impl Scope {
@@ -186,12 +200,15 @@ fn closing_quote(text: &[u8], start: usize, mark: &[u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chain::Chains;
 
-    const ANYWHERE: Place<'_> = Place { protocol: "https", name: "http.req.body" };
+    const ANYWHERE: Place<'_> =
+        Place { protocol: "https", name: "http.req.body", chains: Chains::NONE };
 
     fn values(text: &str) -> Vec<&str> {
         let keys = ["password", "Authorization", "pin"];
-        let keys = KeySet::new(keys.into_iter().map(|name| ("all", name, 0))).unwrap();
+        let keys =
+            KeySet::new(keys.into_iter().map(|name| ("all", name, Condition::Always, 0))).unwrap();
         let loose = keys.loose(&ANYWHERE, text.as_bytes());
         loose.into_iter().map(|found| text.get(found.value).unwrap()).collect()
     }
@@ -220,7 +237,7 @@ mod tests {
 
     #[test]
     fn scopes_limit_a_name_to_its_places() {
-        let set = |scope| KeySet::new([(scope, "a", 0)].into_iter()).unwrap();
+        let set = |scope| KeySet::new([(scope, "a", Condition::Always, 0)].into_iter()).unwrap();
         let here = |scope| set(scope).act(&ANYWHERE, b"A").is_some();
         assert!(here("all") && here("http") && here("http.req.body") && here("http.req"));
         assert!(!here("http.res.body") && !here("postgres") && !here("http.re"));

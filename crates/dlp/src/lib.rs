@@ -5,6 +5,7 @@
 
 mod act;
 mod body;
+mod chain;
 mod coding;
 mod compile;
 mod document;
@@ -24,13 +25,15 @@ mod pattern;
 mod policy;
 mod protobuf;
 mod record;
+mod signs;
 mod sql;
 mod text;
 mod xml;
 
 pub use compile::{CompileError, Redactor};
-pub use document::{DlpDocument, DocumentError};
+pub use document::{ChainFault, DlpDocument, DocumentError, RedactList, Step, TransformChain};
 pub use policy::{
-    Action, Detector, Example, Key, Pattern, PolicySource, Profile, SecretKey, WhenUndecodable,
+    Action, Chain, Detector, Example, Key, Pattern, PolicySource, Profile, SecretKey,
+    WhenUndecodable,
 };
 pub use record::{Failure, Outcome, unrestricted};

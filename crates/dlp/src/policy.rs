@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use weir_filter::RuleDocument;
 
 /// One policy: what is redacted, and what takes its place.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
@@ -15,6 +16,9 @@ pub struct PolicySource {
     pub keys: Vec<Key>,
     /// Exact places; with [`Profile::DenyByDefault`] the only ones that keep their values.
     pub paths: Vec<String>,
+    /// Places that are redacted in some records only.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub chains: Vec<Chain>,
     pub profile: Profile,
     pub action: Action,
     /// For [`Action::KeyedToken`].
@@ -102,6 +106,24 @@ pub struct Key {
     /// `all`, a protocol (`http`), or a place (`http.req.body`, `http.res.headers`).
     pub scope: String,
     pub name: String,
+}
+
+/// A chain of transforms (contract §3.4): what is redacted in the records that it is about.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Chain {
+    /// The records that match; all of them without a rule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<RuleDocument>,
+    /// Places that are redacted as a whole.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<String>,
+    /// Names whose values are redacted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<Key>,
+    /// Bodies that it can only work on when one of them is JSON; else it notes an event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wants_json: Option<Vec<String>>,
 }
 
 /// What happens to values that nothing names.

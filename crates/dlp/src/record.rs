@@ -1,5 +1,6 @@
 //! A record, with every copy of a value that it holds (contract §3.5).
 
+mod chains;
 mod copies;
 mod http;
 mod rows;
@@ -13,6 +14,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use serde_json::Value;
 use weir_rrpair::{Raw, Redacted, RrPair, Signature, signature};
 
+use crate::chain::Chains;
 use crate::compile::Redactor;
 use crate::edit::{CategoryId, Edit, apply, hits};
 use crate::engine::{At, Run};
@@ -73,6 +75,7 @@ impl Redactor {
         let mut work = Work {
             run: Run::new(&self.engine),
             protocol: &protocol,
+            chains: self.engine.conditions.of(&record),
             tally: BTreeMap::new(),
             modified: false,
         };
@@ -84,6 +87,7 @@ impl Redactor {
             work.other_signature(&mut record, &Signature::default());
         }
         work.copies(&mut record);
+        work.failed_chains(&mut record);
         let Work { tally, modified, .. } = work;
         let hits: BTreeMap<String, u64> = tally
             .iter()
@@ -118,13 +122,14 @@ impl Redactor {
 struct Work<'e, 'p> {
     run: Run<'e>,
     protocol: &'p str,
+    chains: Chains,
     tally: BTreeMap<CategoryId, u64>,
     modified: bool,
 }
 
 impl<'p> Work<'_, 'p> {
     const fn at(&self, place: &'p str) -> At<'p> {
-        At::new(self.protocol, place)
+        At::new(self.protocol, place, self.chains)
     }
 
     /// Counts edits of a value that is no copy.
@@ -178,9 +183,9 @@ impl<'p> Work<'_, 'p> {
         let names: Vec<String> = record.extra.keys().cloned().collect();
         for name in names.iter().filter(|name| !NO_PAYLOAD.contains(&name.as_str())) {
             if let Some(value) = record.extra.get_mut(name) {
-                let protocol = self.protocol;
-                rows::redact(self, At::new(protocol, name), value);
-                self.document(At::new(protocol, name), value, true);
+                let at = At::new(self.protocol, name, self.chains);
+                rows::redact(self, at, value);
+                self.document(at, value, true);
             }
         }
         request_changed

@@ -8,6 +8,7 @@ use std::ops::Range;
 use crate::edit::{Edit, apply, hits, settle, shift};
 use crate::engine::{At, MAX_DEPTH, Run};
 use crate::layer::Layer;
+use crate::signs::Signs;
 use crate::{json, sql, xml};
 
 /// Shorter runs of base64 hold nothing to redact.
@@ -27,6 +28,11 @@ const URL_SAFE: GeneralPurpose = lenient(&alphabet::URL_SAFE);
 impl Run<'_> {
     /// Redacts what is found in a text, and in the texts that it holds in another form.
     pub(crate) fn text(&mut self, at: At<'_>, text: &[u8]) -> Vec<Edit> {
+        self.text_by(at, text, Signs::of(text))
+    }
+
+    /// The same, for a text whose signs are known.
+    pub(crate) fn text_by(&mut self, at: At<'_>, text: &[u8], signs: Signs) -> Vec<Edit> {
         if text.len() < 3 {
             return Vec::new();
         }
@@ -48,18 +54,28 @@ impl Run<'_> {
             b'<' if nested => edits = xml::document(self, inner, text),
             _ => {}
         }
-        edits.extend(self.found(at, text, true));
-        if !self.engine.keys.is_empty() {
+        edits.extend(self.found_by(at, text, true, signs));
+        if signs.bracket() && !self.engine.keys.is_empty() {
             edits.extend(sql::insert_values(self, at, text));
         }
         if nested {
-            self.encoded(inner, text, &mut edits);
+            self.encoded(inner, text, signs, &mut edits);
         }
         settle(edits)
     }
 
     /// Looks below the encodings that the text shows signs of.
-    fn encoded(&mut self, at: At<'_>, text: &[u8], edits: &mut Vec<Edit>) {
+    fn encoded(&mut self, at: At<'_>, text: &[u8], signs: Signs, edits: &mut Vec<Edit>) {
+        if signs.escape() {
+            self.escaped(at, text, edits);
+        }
+        for run in base64_runs(text) {
+            let start = run.start;
+            edits.extend(shift(self.base64(at, &text[run]), start));
+        }
+    }
+
+    fn escaped(&mut self, at: At<'_>, text: &[u8], edits: &mut Vec<Edit>) {
         let sign = |byte: u8, then: fn(&[u8]) -> bool| {
             memchr::memchr_iter(byte, text).any(|at| then(&text[at + 1..]))
         };
@@ -83,10 +99,6 @@ impl Run<'_> {
                 edits.extend(decoded.translate(inner, layer));
             }
         }
-        for run in base64_runs(text) {
-            let start = run.start;
-            edits.extend(shift(self.base64(at, &text[run]), start));
-        }
     }
 
     /// Redacts in the text that base64 stands for, and writes it again.
@@ -105,6 +117,9 @@ impl Run<'_> {
         } else {
             &STANDARD
         };
+        if !may_be_text(engine, digits) {
+            return Vec::new();
+        }
         let Ok(decoded) = engine.decode(digits) else { return Vec::new() };
         if !is_text(&decoded) {
             return Vec::new();
@@ -137,9 +152,25 @@ fn fold(text: &[u8], before: &[u8]) -> Vec<u8> {
     out
 }
 
+/// Whether the first bytes are those of something that [`is_text`]: most runs are words.
+fn may_be_text(engine: &GeneralPurpose, digits: &[u8]) -> bool {
+    let mut first = [0; 6];
+    let Some(Ok(6)) = digits.get(..8).map(|digits| engine.decode_slice(digits, &mut first)) else {
+        return true;
+    };
+    let control = |byte: &u8| byte.is_ascii_control() && !byte.is_ascii_whitespace();
+    let whole =
+        std::str::from_utf8(&first).map_or_else(|error| error.error_len().is_none(), |_| true);
+    packed(&first) || (whole && !first.iter().any(control))
+}
+
+fn packed(bytes: &[u8]) -> bool {
+    bytes.starts_with(&[0x1f, 0x8b]) || bytes.starts_with(&[0x28, 0xb5, 0x2f, 0xfd])
+}
+
 /// Readable, or packed by a coding that is known: anything else is chance.
 fn is_text(bytes: &[u8]) -> bool {
-    if bytes.starts_with(&[0x1f, 0x8b]) || bytes.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
+    if packed(bytes) {
         return true;
     }
     let control = |byte: &u8| byte.is_ascii_control() && !byte.is_ascii_whitespace();

@@ -4,12 +4,16 @@ use crate::act::ActId;
 use crate::edit::{Edit, shift};
 use crate::engine::{At, Run};
 use crate::layer::Layer;
+use crate::paths::{Trail, TrailStep};
 
 /// Elements that are open, innermost last, with what their content inherits.
 type Open<'t> = Vec<(&'t [u8], Option<ActId>)>;
 
 /// An end tag closes at most so many elements that were left open.
 const MAX_UNCLOSED: usize = 64;
+
+/// A path is looked for along so many elements, from the outermost on.
+const MAX_STEPS: usize = 64;
 
 /// Redacts in the text, the attributes and the comments of a document.
 pub(crate) fn document(run: &mut Run<'_>, at: At<'_>, input: &[u8]) -> Vec<Edit> {
@@ -22,7 +26,8 @@ pub(crate) fn document(run: &mut Run<'_>, at: At<'_>, input: &[u8]) -> Vec<Edit>
         let here = At { under, ..at };
         if rest[0] != b'<' {
             let length = memchr::memchr(b'<', rest).unwrap_or(rest.len());
-            content(run, here, &rest[..length], true, place, &mut edits);
+            let way = Way { open: &open, attribute: None };
+            content(run, here, way, &rest[..length], true, place, &mut edits);
             place += length;
             continue;
         }
@@ -34,7 +39,9 @@ pub(crate) fn document(run: &mut Run<'_>, at: At<'_>, input: &[u8]) -> Vec<Edit>
         };
         if rest.starts_with(b"<![CDATA[") {
             let (inner, taken) = between(9, b"]]>");
-            content(run, here, &rest[inner.clone()], false, place + inner.start, &mut edits);
+            let way = Way { open: &open, attribute: None };
+            let text = &rest[inner.clone()];
+            content(run, here, way, text, false, place + inner.start, &mut edits);
             place += taken;
         } else if rest.starts_with(b"<!--") {
             let (inner, taken) = between(4, b"-->");
@@ -51,9 +58,33 @@ pub(crate) fn document(run: &mut Run<'_>, at: At<'_>, input: &[u8]) -> Vec<Edit>
     edits
 }
 
+/// The elements around a value, and the attribute whose value it is.
+#[derive(Clone, Copy)]
+struct Way<'w> {
+    open: &'w [(&'w [u8], Option<ActId>)],
+    attribute: Option<&'w [u8]>,
+}
+
+/// Redacts a value; paths name elements, and attributes with an `@`.
+fn value(run: &mut Run<'_>, at: At<'_>, way: Way<'_>, text: &[u8]) -> Vec<Edit> {
+    fn below(run: &mut Run<'_>, at: At<'_>, names: &[&[u8]], text: &[u8]) -> Vec<Edit> {
+        let Some((name, rest)) = names.split_first() else { return run.value(at, text) };
+        let trail = Trail { parent: at.trail, step: TrailStep::Name(name) };
+        below(run, At { trail: Some(&trail), ..at }, rest, text)
+    }
+    if !run.engine.knows_paths() {
+        return run.value(at, text);
+    }
+    let attribute = way.attribute.map(|name| [b"@", name].concat());
+    let names = way.open.iter().map(|(name, _)| *name).take(MAX_STEPS);
+    let names: Vec<&[u8]> = names.chain(attribute.as_deref()).collect();
+    below(run, at, &names, text)
+}
+
 fn content(
     run: &mut Run<'_>,
     at: At<'_>,
+    way: Way<'_>,
     text: &[u8],
     references: bool,
     offset: usize,
@@ -67,10 +98,10 @@ fn content(
     let start = text.len() - text.trim_ascii_start().len();
     let found = if references && trimmed.contains(&b'&') {
         let decoded = Layer::Xml.decode(trimmed);
-        let found = run.value(at, &decoded.bytes);
+        let found = value(run, at, way, &decoded.bytes);
         decoded.translate(found, Layer::Xml)
     } else {
-        run.value(at, trimmed)
+        value(run, at, way, trimmed)
     };
     edits.extend(shift(found, offset + start));
 }
@@ -109,7 +140,11 @@ fn tag<'t>(
                 if matches!(rest[1], b'?' | b'!') {
                     edits.extend(shift(run.found(at, &value[..end], false), start));
                 } else {
-                    content(run, At { under: act, ..at }, &value[..end], true, start, edits);
+                    open.push((name, under));
+                    let way = Way { open: &*open, attribute: Some(attribute) };
+                    let text = &value[..end];
+                    content(run, At { under: act, ..at }, way, text, true, start, edits);
+                    open.pop();
                 }
                 place += end + 2;
             }

@@ -18,6 +18,7 @@ use crate::{
 
 mod bounds;
 mod chaos;
+mod load;
 mod policies;
 
 fn records(receiver: &Receiver) -> Vec<RrPair> {

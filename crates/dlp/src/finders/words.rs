@@ -25,9 +25,30 @@ pub(super) struct Word<'t> {
     pub(super) text: &'t [u8],
     pub(super) start: usize,
     pub(super) end: usize,
-    digits: usize,
+    all_digits: bool,
     hex: bool,
 }
+
+const DIGIT: u8 = 1;
+const HEX_LETTER: u8 = 2;
+const LETTER: u8 = 4;
+
+/// What a byte may be in a word; 0 for what is in none.
+const KINDS: [u8; 256] = {
+    let mut kinds = [0; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        let ascii = byte as u8;
+        kinds[byte] = match ascii {
+            b'0'..=b'9' => DIGIT,
+            b'a'..=b'f' | b'A'..=b'F' => HEX_LETTER,
+            b'g'..=b'z' | b'G'..=b'Z' => LETTER,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    kinds
+};
 
 impl Word<'_> {
     pub(super) const fn len(&self) -> usize {
@@ -45,7 +66,7 @@ impl Word<'_> {
     }
 
     pub(super) const fn all_digits(&self) -> bool {
-        self.digits == self.len()
+        self.all_digits
     }
 }
 
@@ -54,20 +75,23 @@ pub(super) fn find(text: &[u8], finders: &Finders, found: &mut Vec<Found>) {
     // Ends of the last card and phone number: their groups of digits are words too.
     let mut taken = 0;
     while at < text.len() {
-        if !text[at].is_ascii_alphanumeric() {
+        if KINDS[usize::from(text[at])] == 0 {
             at += 1;
             continue;
         }
         let start = at;
-        let mut digits = 0;
-        let mut hex = true;
-        while let Some(byte) = text.get(at).filter(|byte| byte.is_ascii_alphanumeric()) {
-            digits += usize::from(byte.is_ascii_digit());
-            hex &= byte.is_ascii_hexdigit();
+        let mut kinds = 0;
+        while let Some(byte) = text.get(at) {
+            let kind = KINDS[usize::from(*byte)];
+            if kind == 0 {
+                break;
+            }
+            kinds |= kind;
             at += 1;
         }
-        let word = Word { text, start, end: at, digits, hex };
-        if digits > 0 || hex {
+        let (all_digits, hex) = (kinds == DIGIT, kinds & LETTER == 0);
+        let word = Word { text, start, end: at, all_digits, hex };
+        if kinds & DIGIT > 0 || hex {
             look(word, finders, &mut taken, found);
         }
     }

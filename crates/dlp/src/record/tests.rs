@@ -278,3 +278,32 @@ fn counts_and_hash_are_reported_for_objects_of_the_cluster() {
     assert_eq!(at(&again, "/tags/dlpHits"), "");
     assert_eq!(again["dlpModified"], true);
 }
+
+#[test]
+fn paths_lead_into_xml_by_elements_and_attributes() {
+    let of = |paths: &[&str], text: &str| {
+        let paths = paths.iter().map(|path| (*path).to_owned()).collect();
+        let redactor = Redactor::compile(&[PolicySource { paths, ..policy(&[]) }]).unwrap();
+        let document = json!({"http": {"req": {"headers": {"Content-Type": ["text/xml"]},
+            "bodyBase64": base64(text)}}});
+        let record = documents::from_slice(document.to_string().as_bytes()).unwrap();
+        let record = redactor.redact(Raw(record)).unwrap().record.into_record();
+        String::from_utf8(record.http.unwrap().req.body.0).unwrap()
+    };
+    let text = r#"<s:e a="x"><card><no>x</no><![CDATA[x]]></card><no k="x">x</no></s:e>"#;
+    let x = "REDACTED-UNRECOGNIZED-2d711642b726b0440162";
+    let expect = |places: &[usize]| {
+        let mut parts = text.split('x').collect::<Vec<_>>().into_iter();
+        let mut out = parts.next().unwrap().to_owned();
+        for (place, part) in parts.enumerate() {
+            out += if places.contains(&place) { x } else { "x" };
+            out += part;
+        }
+        out
+    };
+    assert_eq!(of(&["http.req.body.$.e.card.no"], text), expect(&[1]));
+    assert_eq!(of(&["http.req.body.e.card"], text), expect(&[1, 2]));
+    assert_eq!(of(&["http.req.body.$.e['@a']"], text), expect(&[0]));
+    assert_eq!(of(&["http.req.body.$.e.no"], text), expect(&[3, 4]));
+    assert_eq!(of(&["http.req.body.$.no", "http.res.body.e"], text), text);
+}

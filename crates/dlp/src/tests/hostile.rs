@@ -1,5 +1,6 @@
 //! Inputs that are made to cost: time and stack have a bound that depends on their length alone.
 
+use crate::chain::Chains;
 use crate::edit::settle;
 use crate::engine::{At, Run};
 use crate::policy::{Detector, Key, PolicySource};
@@ -17,7 +18,7 @@ fn redactor() -> Redactor {
 /// Bytes searched for a body.
 fn cost(redactor: &Redactor, body: &[u8]) -> u64 {
     let mut run = Run::new(&redactor.engine);
-    let edits = settle(run.bytes(At::new("http", "http.req.body"), b"", body));
+    let edits = settle(run.bytes(At::new("http", "http.req.body", Chains::NONE), b"", body));
     drop(edit::apply(body, &edits));
     run.spent
 }

@@ -117,6 +117,8 @@ fn source(
             .collect(),
         keys: keys.iter().map(scoped).collect(),
         paths: paths.clone(),
+        // Of documents of the reference format alone.
+        chains: Vec::new(),
         profile: if denies { weir_dlp::Profile::DenyByDefault } else { weir_dlp::Profile::Redact },
         action: match action {
             None | Some(Action::Token) => weir_dlp::Action::Token,

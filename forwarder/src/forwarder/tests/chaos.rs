@@ -20,11 +20,14 @@ use self::proxy::{Manner, Proxy};
 use super::*;
 
 const KILLS: usize = 50;
+/// Enough for every manner of a receiver, twice: the queue itself is the same.
+const KILLS_OVER_GRPC: usize = 20;
 /// Records between two lines of the forwarder.
 const BURST: u64 = 10;
 const PORT: &str = "WEIR_CHAOS_PORT";
 const FOLDER: &str = "WEIR_CHAOS_FOLDER";
 const RUN: &str = "WEIR_CHAOS_RUN";
+const TRANSPORT: &str = "WEIR_CHAOS_TRANSPORT";
 /// Name of the run that ends in order.
 const LAST: &str = "last";
 
@@ -44,8 +47,12 @@ fn forwarder_to_be_killed() {
     let port = env::var(PORT).unwrap().parse().unwrap();
     let (folder, run) = (PathBuf::from(env::var(FOLDER).unwrap()), env::var(RUN).unwrap());
     let mut kernel = Kernel::new();
+    let transport = match env::var(TRANSPORT).as_deref() {
+        Ok("grpc") => Transport::Grpc,
+        _ => Transport::Http,
+    };
     let forwarder = forwarder(&kernel, |config| config.queue_dir = Some(folder));
-    forwarder.apply(plan(vec![exporter("chaos", port, Transport::Http)]));
+    forwarder.apply(plan(vec![exporter("chaos", port, transport)]));
     kernel.open(1, Call::SERVER);
     let mut queued = 0;
     loop {
@@ -77,7 +84,8 @@ fn forwarder_to_be_killed() {
 /// The Collector of the component tests, with what it wrote.
 struct Collector {
     process: Child,
-    port: u16,
+    /// OTLP/gRPC and OTLP/HTTP.
+    ports: [u16; 2],
     output: PathBuf,
 }
 
@@ -98,10 +106,13 @@ impl Collector {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let port = ports[1];
-        let up = || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
-        assert!(wait_until(Instant::now() + PATIENCE, up));
-        Self { process, port, output }
+        let up = |port: &u16| std::net::TcpStream::connect(("127.0.0.1", *port)).is_ok();
+        assert!(wait_until(Instant::now() + PATIENCE, || ports.iter().all(up)));
+        Self { process, ports, output }
+    }
+
+    fn port(&self, transport: Transport) -> u16 {
+        self.ports[usize::from(transport != Transport::Grpc)]
     }
 
     /// Ends it in order; every record that it wrote, as location and uuid.
@@ -181,31 +192,42 @@ fn follow(mut child: Child, kill: Option<(usize, usize)>, proxy: &Proxy) -> (u64
 #[test]
 #[ignore = "needs the OpenTelemetry Collector"]
 fn every_queued_record_arrives_through_fifty_kills() {
+    every_queued_record_arrives(Transport::Http, KILLS);
+}
+
+#[test]
+#[ignore = "needs the OpenTelemetry Collector"]
+fn every_queued_record_arrives_through_kills_over_grpc() {
+    every_queued_record_arrives(Transport::Grpc, KILLS_OVER_GRPC);
+}
+
+fn every_queued_record_arrives(transport: Transport, kills: usize) {
     let root = tempfile::tempdir().unwrap();
     let folder = root.path().join("queues");
     let first = Collector::start(root.path(), "first.jsonl");
-    let proxy = Proxy::start(first.port);
+    let proxy = Proxy::start(first.port(transport), transport);
     let mut expected = BTreeSet::new();
     let start = |run: &str| {
         let mut command = start_self("forwarder_to_be_killed", &folder, proxy.port, run);
+        command.env(TRANSPORT, if transport == Transport::Grpc { "grpc" } else { "http" });
         command.stdout(Stdio::piped()).spawn().unwrap()
     };
     let mut arrived = Vec::new();
     let mut collector = Some(first);
-    for run in 0..KILLS {
+    for run in 0..kills {
         proxy.be(match run % 5 {
             0 | 3 => Manner::Pass,
             1 => Manner::Down,
             2 => Manner::Slow,
             _ => Manner::Busy([429, 503][run / 5 % 2], "0"),
         });
-        if run == KILLS / 2 {
+        if run == kills / 2 {
             // It is away, for the forwarders of a while and for good.
             arrived.extend(collector.take().unwrap().finish());
         }
-        if run == KILLS / 2 + 3 {
+        if run == kills / 2 + 3 {
             let second = Collector::start(root.path(), "second.jsonl");
-            proxy.send_to(second.port);
+            proxy.send_to(second.port(transport));
             collector = Some(second);
         }
         // Some die before the receiver hears of them, some in the middle of it.
@@ -245,7 +267,7 @@ fn every_queued_record_arrives_through_fifty_kills() {
     assert_eq!((&counts["queued"], &counts["in_flight"]), (&0.into(), &0.into()));
     assert_eq!(exporter["health"]["retries"], 2);
     println!(
-        "{} queued in {KILLS} lives and one; {} refused; {} arrived, with {} further copies",
+        "{} queued in {kills} lives and one; {} refused; {} arrived, with {} further copies",
         expected.len(),
         invalid.len(),
         uuids.len(),

@@ -26,7 +26,7 @@ impl Drop for SmallDisk {
 fn a_full_disk_costs_the_oldest_and_every_other_record_arrives() {
     let disk = SmallDisk::of("256k");
     let receiver = Receiver::start(Speaks::Http1);
-    let proxy = Proxy::start(receiver.port);
+    let proxy = Proxy::start(receiver.port, Transport::Http);
     proxy.be(Manner::Down);
     let mut kernel = Kernel::new();
     let queues = disk.0.path().join("queues");

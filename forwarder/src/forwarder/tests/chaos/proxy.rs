@@ -1,5 +1,7 @@
 //! Between the forwarder and its receiver: passes requests on, or does what receivers do on bad
-//! days. Keeps a copy of all bytes that it gets.
+//! days. Keeps a copy of all bytes that it gets over HTTP.
+
+mod grpc;
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -16,6 +18,7 @@ use opentelemetry_proto::tonic::collector::logs::v1::{
     ExportLogsPartialSuccess, ExportLogsServiceResponse,
 };
 use prost::Message as _;
+use weir_plan::Transport;
 use weir_rrpair::otlp::decode_request;
 
 /// What becomes of a request.
@@ -26,11 +29,11 @@ pub(super) enum Manner {
     Down,
     /// Passed on, after a while.
     Slow,
-    /// 429 or 503, with the time to come back.
+    /// 429 or 503, with the time to come back; `RESOURCE_EXHAUSTED` or `UNAVAILABLE`.
     Busy(u16, &'static str),
     /// Passed on; the answer says that so many records were rejected.
     Partial(i64),
-    /// 400, and not passed on.
+    /// 400 or `INVALID_ARGUMENT`, and not passed on.
     Invalid,
 }
 
@@ -53,7 +56,8 @@ pub(super) struct Proxy {
 }
 
 impl Proxy {
-    pub(super) fn start(receiver: u16) -> Self {
+    /// Speaks that transport on both sides.
+    pub(super) fn start(receiver: u16, transport: Transport) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let state = Arc::new(State {
@@ -65,6 +69,10 @@ impl Proxy {
             heard: Mutex::default(),
         });
         let shared = Arc::clone(&state);
+        if transport == Transport::Grpc {
+            std::thread::spawn(move || grpc::serve(listener, shared));
+            return Self { port, state };
+        }
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let state = Arc::clone(&shared);
@@ -93,7 +101,7 @@ impl Proxy {
         self.state.requests.load(Ordering::Acquire)
     }
 
-    /// Locations of records that were answered with 400.
+    /// Locations of records that were blamed for what they hold.
     pub(super) fn invalid(&self) -> BTreeSet<String> {
         self.state.invalid.lock().unwrap().clone()
     }

@@ -137,7 +137,10 @@ fn no_planted_secret_leaves_in_any_form() {
     for coding in ["none", "gzip"] {
         let root = tempfile::tempdir().unwrap();
         let collector = Collector::start(root.path(), "out.jsonl");
-        let (proxy, queues) = (Proxy::start(collector.port), root.path().join("queues"));
+        let (proxy, queues) = (
+            Proxy::start(collector.port(Transport::Http), Transport::Http),
+            root.path().join("queues"),
+        );
         let output = start_self("secrets::forwarder_with_secrets", &queues, proxy.port, coding)
             .output()
             .unwrap();
