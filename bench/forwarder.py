@@ -224,7 +224,7 @@ def compare(options, folder):
 
 
 def outage(options, folder):
-    seconds, rate = (20, 200) if options.quick else (600, 200)
+    seconds, rate = (20 if options.quick else 600), options.rate
     bodies(folder / "bodies", 2_000_000)
     total, (grpc, http_port) = seconds * rate, (free_port(), free_port())
     forwarder = Forwarder(options.forwarder, port=grpc, records=total, rate=rate, redact=1,
@@ -357,6 +357,8 @@ def main():
     parser.add_argument("--collector", required=True, help="with redaction and file_storage")
     parser.add_argument("--file-collector", required=True, help="with the file exporter")
     parser.add_argument("--quick", action="store_true", help="less of everything, nothing written")
+    parser.add_argument("--rate", type=int, default=200, help="records per second of the outage")
+    parser.add_argument("--results", type=pathlib.Path, default=HERE / "queue.json", help="of all parts")
     parser.add_argument("--folder", help="where the queues are; deleted afterwards")
     parser.add_argument("part", choices=["compare", "outage", "backlog"])
     options = parser.parse_args()
@@ -369,9 +371,10 @@ def main():
     if options.quick:
         return
     # Parts take their time: each run replaces its own result.
-    stored = HERE / "queue.json"
+    stored = options.results
     results = json.loads(stored.read_text()) if stored.exists() else {}
-    results[options.part] = result | {"date": str(datetime.date.today())}
+    build = "release" if "/release/" in os.path.realpath(options.forwarder) else "debug"
+    results[options.part] = result | {"date": f"{datetime.date.today()}, {build} build"}
     stored.write_text(json.dumps(results, indent=1) + "\n")
     (HERE / "QUEUE.md").write_text(text(results))
 

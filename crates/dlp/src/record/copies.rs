@@ -1,8 +1,9 @@
 //! Values of the payload that stand in other fields of the record as well.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 
-use aho_corasick::{AhoCorasick, AhoCorasickBuilder, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind, MatchKind};
 use serde_json::{Map, Value};
 use weir_rrpair::RrPair;
 
@@ -11,11 +12,15 @@ use weir_rrpair::RrPair;
 const SHORTEST_PART: usize = 8;
 /// Bytes of values that are searched for in one record.
 const MOST_BYTES: usize = 256 << 10;
+/// So few values are looked for one by one: an automaton of them costs more than the few short
+/// fields that a record has.
+const FEW: usize = 32;
 
 /// What was replaced, to find it again.
 pub(super) struct Copies<'o> {
     whole: HashMap<&'o [u8], &'o [u8]>,
-    parts: Option<(AhoCorasick, Vec<&'o [u8]>)>,
+    parts: Vec<(&'o [u8], &'o [u8])>,
+    searcher: OnceCell<Option<AhoCorasick>>,
 }
 
 impl<'o> Copies<'o> {
@@ -23,7 +28,7 @@ impl<'o> Copies<'o> {
         let whole: HashMap<&[u8], &[u8]> =
             originals.iter().map(|(value, with)| (value.as_slice(), with.as_slice())).collect();
         let mut room = MOST_BYTES;
-        let long: Vec<(&[u8], &[u8])> = whole
+        let parts = whole
             .iter()
             .filter(|(value, _)| value.len() >= SHORTEST_PART)
             .take_while(|(value, _)| {
@@ -33,16 +38,26 @@ impl<'o> Copies<'o> {
             })
             .map(|(value, with)| (*value, *with))
             .collect();
-        let parts = (!long.is_empty())
-            .then(|| {
-                AhoCorasickBuilder::new()
-                    .match_kind(MatchKind::LeftmostLongest)
-                    .build(long.iter().map(|(value, _)| value))
-                    .ok()
-            })
-            .flatten();
-        let replacements = long.into_iter().map(|(_, with)| with).collect();
-        Self { whole, parts: parts.map(|parts| (parts, replacements)) }
+        Self { whole, parts, searcher: OnceCell::new() }
+    }
+
+    /// Made when the first text calls for it.
+    fn searcher(&self) -> Option<&AhoCorasick> {
+        let make = || {
+            AhoCorasickBuilder::new()
+                .match_kind(MatchKind::LeftmostLongest)
+                .kind(Some(AhoCorasickKind::NoncontiguousNFA))
+                .build(self.parts.iter().map(|(value, _)| value))
+                .ok()
+        };
+        self.searcher.get_or_init(make).as_ref()
+    }
+
+    fn holds_one(&self, text: &[u8]) -> bool {
+        if self.parts.len() > FEW {
+            return self.searcher().is_some_and(|searcher| searcher.is_match(text));
+        }
+        self.parts.iter().any(|(value, _)| memchr::memmem::find(text, value).is_some())
     }
 
     /// True when the text held a value, which is gone now.
@@ -51,11 +66,12 @@ impl<'o> Copies<'o> {
             *text = String::from_utf8_lossy(with).into_owned();
             return true;
         }
-        let Some((parts, replacements)) = &self.parts else { return false };
-        if text.len() < SHORTEST_PART || !parts.is_match(text.as_bytes()) {
+        if text.len() < SHORTEST_PART || !self.holds_one(text.as_bytes()) {
             return false;
         }
-        let changed = parts.replace_all_bytes(text.as_bytes(), replacements);
+        let Some(searcher) = self.searcher() else { return false };
+        let replacements: Vec<&[u8]> = self.parts.iter().map(|(_, with)| *with).collect();
+        let changed = searcher.replace_all_bytes(text.as_bytes(), &replacements);
         *text = String::from_utf8_lossy(&changed).into_owned();
         true
     }

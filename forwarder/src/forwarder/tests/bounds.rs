@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use weir_plan::WhenFull;
 
 use super::*;
+use crate::testing::Reply;
 
 #[test]
 fn over_the_memory_budget_the_largest_connections_are_given_up() {
@@ -144,4 +145,99 @@ fn a_ring_that_cannot_be_mapped_is_refused() {
     let config = ForwarderConfig::new((file, 1000), attribution, "c", "v0");
     assert!(matches!(Forwarder::start(config), Err(StartError::Ring(RingError::Size { .. }))));
     assert!(!wait_until(Instant::now() + Duration::ZERO, || false));
+}
+
+/// What `weir status` reads, again and again while everything that can become of a record does.
+#[test]
+fn the_served_ledger_adds_up_at_every_moment() {
+    let receiver = Receiver::start(Speaks::Http1);
+    let mut kernel = Kernel::new();
+    let forwarder = forwarder(&kernel, |config| {
+        config.admin = Some(([127, 0, 0, 1], 0).into());
+    });
+    let mut one = exporter("a", receiver.port, Transport::Http);
+    // Room for a few records, so that some are shed.
+    one.queue_bytes = 40 << 10;
+    one.filter = Some(FilterSource::Expressions(
+        serde_json::from_value(serde_json::json!({"drop": ["location.startsWith('/dropped')"]}))
+            .unwrap(),
+    ));
+    let mut plan = plan(vec![one]);
+    plan.captures[0].sampling = Some(SamplingPlan { keep: 9, out_of: 10 });
+    forwarder.apply(plan);
+    let script = [Reply::Http(503, None), Reply::Partial(1, "odd"), Reply::Http(400, None)];
+    receiver.script(script.into_iter().cycle().take(60));
+    let address = forwarder.admin_address().unwrap();
+    let (stop, looks) =
+        (std::sync::atomic::AtomicBool::new(false), std::sync::atomic::AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Acquire) {
+                adds_up(&served_ledger(address));
+                looks.fetch_add(1, Ordering::AcqRel);
+            }
+        });
+        let padding = "x".repeat(600);
+        for number in 0..600_u64 {
+            let kind = if number.is_multiple_of(5) { "dropped" } else { "kept" };
+            kernel.open(number + 1, Call::SERVER);
+            let path = format!("/{kind}/{number}/{padding}");
+            exchange(&mut kernel, number + 1, Call::SERVER, &path);
+            kernel.close(number + 1);
+            if number.is_multiple_of(20) {
+                let looked = looks.load(Ordering::Acquire);
+                wait_until(Instant::now() + PATIENCE, || {
+                    looks.load(Ordering::Acquire) > looked
+                        && forwarder.ledger().node.decoded.pairs > number
+                });
+            }
+        }
+        assert!(forwarder.settle(PATIENCE), "{:?}", forwarder.ledger());
+        stop.store(true, Ordering::Release);
+    });
+    let last = served_ledger(address);
+    adds_up(&last);
+    let counts = &last["exporters"][0]["counts"];
+    for outcome in ["exported", "filtered"] {
+        assert!(counts[outcome].as_u64().unwrap() > 0, "{outcome}: {counts}");
+    }
+    assert!(!counts["refused"].as_object().unwrap().is_empty(), "{counts}");
+    assert!(last["captures"][0]["counts"]["sampled"].as_u64().unwrap() > 0);
+    assert!(looks.into_inner() >= 30);
+}
+
+fn served_ledger(address: std::net::SocketAddr) -> serde_json::Value {
+    use std::io::{Read as _, Write as _};
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    stream.write_all(b"GET /ledger HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+}
+
+/// seen + recovered = exported + filtered + shed + refused + queued, by exporter and by capture.
+#[track_caller]
+fn adds_up(ledger: &serde_json::Value) {
+    let number = |counts: &serde_json::Value, name: &str| counts[name].as_u64().unwrap();
+    let sum = |counts: &serde_json::Value, name: &str| -> u64 {
+        counts[name].as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum()
+    };
+    let check = |counts: &serde_json::Value| {
+        let came = number(counts, "seen") + number(counts, "recovered");
+        let waiting = number(counts, "queued") + number(counts, "in_flight");
+        let gone = number(counts, "exported") + number(counts, "filtered");
+        assert_eq!(came, gone + sum(counts, "shed") + sum(counts, "refused") + waiting, "{counts}");
+    };
+    for exporter in ledger["exporters"].as_array().unwrap() {
+        check(&exporter["counts"]);
+    }
+    for capture in ledger["captures"].as_array().unwrap() {
+        let counts = &capture["counts"];
+        let taken = number(&counts["decoded"], "pairs");
+        let kept = taken - number(counts, "sampled") - number(counts, "over_budget");
+        for exporter in capture["exporters"].as_array().unwrap() {
+            check(&exporter[1]);
+            assert_eq!(number(&exporter[1], "seen"), kept, "{capture}");
+        }
+    }
 }

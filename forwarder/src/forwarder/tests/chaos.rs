@@ -238,6 +238,8 @@ fn every_queued_record_arrives(transport: Transport, kills: usize) {
     }
     proxy.be(Manner::Pass);
     proxy.script([
+        // One for a request that the forwarder killed last may still have under way.
+        Manner::Busy(503, "0"),
         Manner::Busy(503, "0"),
         Manner::Busy(429, "Sun, 06 Nov 1994 08:49:37 GMT"),
         Manner::Partial(2),
@@ -265,7 +267,7 @@ fn every_queued_record_arrives(transport: Transport, kills: usize) {
     assert_eq!(counts["refused"]["invalid"].as_u64().unwrap(), invalid.len() as u64);
     assert!(!invalid.is_empty() && counts["recovered"].as_u64().unwrap() > 0, "{counts}");
     assert_eq!((&counts["queued"], &counts["in_flight"]), (&0.into(), &0.into()));
-    assert_eq!(exporter["health"]["retries"], 2);
+    assert!(matches!(exporter["health"]["retries"].as_u64(), Some(2 | 3)), "{exporter}");
     println!(
         "{} queued in {kills} lives and one; {} refused; {} arrived, with {} further copies",
         expected.len(),

@@ -103,3 +103,38 @@ fn a_changed_policy_holds_from_the_next_record_on() {
     assert!(forwarder.settle(PATIENCE));
     assert_eq!((leaked(&receiver, SECRET), leaked(&receiver, CARD)), (2, 1));
 }
+
+#[test]
+fn a_secret_is_found_however_it_was_cut_into_chunks_and_reads() {
+    let (mut kernel, receiver, forwarder) = start(|plan| {
+        plan.policies = vec![policy("login", "password")];
+        plan.exporters[0].policies = vec![key("login")];
+    });
+    kernel.open(1, Call::SERVER);
+    let body = [b"a=1&password=", SECRET, b"&card=", CARD].concat();
+    let head = b"POST /login HTTP/1.1\r\nHost: shop.local\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let mut sent = 0;
+    for cut in 1..body.len() {
+        let (first, second) = body.split_at(cut);
+        let chunk =
+            |part: &[u8]| [format!("{:x}\r\n", part.len()).as_bytes(), part, b"\r\n"].concat();
+        let request = [head.as_slice(), &chunk(first), &chunk(second), b"0\r\n\r\n"].concat();
+        // Read in pieces too, which end elsewhere.
+        for piece in request.chunks(1 + cut % 37) {
+            kernel.data(1, Direction::Ingress, piece);
+        }
+        kernel.data(1, Direction::Egress, &response(b"ok"));
+        sent += 1;
+        assert!(wait_until(Instant::now() + PATIENCE, || {
+            forwarder.ledger().records().seen >= sent
+        }));
+    }
+    assert!(forwarder.settle(PATIENCE), "{:?}", forwarder.ledger());
+    assert_eq!(records(&receiver).len() as u64, sent);
+    assert_eq!((leaked(&receiver, SECRET), leaked(&receiver, CARD)), (0, 0));
+    let first = records(&receiver)[0].http.as_ref().unwrap().req.body.0.clone();
+    for record in records(&receiver) {
+        assert_eq!(record.http.unwrap().req.body.0, first);
+    }
+    assert!(first.starts_with(b"a=1&password=REDACTED-UNRECOGNIZED-"), "{}", first.len());
+}
