@@ -99,7 +99,7 @@ struct Places {
 impl TransformChain {
     fn compile(&self, list: &RedactList) -> Result<Chain, ChainFault> {
         let mut places = self.extractor.places()?;
-        let Some((last, ways)) = self.transforms.split_last() else {
+        let Some((end, ways)) = self.transforms.split_last() else {
             return Err(ChainFault::End);
         };
         for step in ways {
@@ -109,9 +109,9 @@ impl TransformChain {
                 other => return Err(ChainFault::Transform(other.to_owned())),
             }
         }
-        last.settings(&[])?;
+        end.settings(&[])?;
         let mut chain = Chain { when: Some(self.rule()?), ..Chain::default() };
-        match last.kind.as_str() {
+        match end.kind.as_str() {
             "dlp_field" => {
                 chain.wants_json.clone_from(&places.json.then(|| places.bodies()));
                 chain.paths = places.paths;

@@ -12,12 +12,15 @@ use crate::engine::Place;
 /// Names by their lower-case form.
 #[derive(Debug, Default)]
 pub(crate) struct KeySet {
-    names: HashMap<Box<[u8]>, Vec<(Scope, Condition, ActId)>>,
+    names: HashMap<Box<[u8]>, Vec<Use>>,
     /// For each length that a name has, a bit for each first letter.
     shapes: Vec<u32>,
     /// Of all names, for text without a structure that is known.
     searcher: Option<AhoCorasick>,
 }
+
+/// Where and when a name counts, and what is done then.
+type Use = (Scope, Condition, ActId);
 
 #[derive(Debug)]
 enum Scope {

@@ -36,10 +36,9 @@ const LETTER: u8 = 4;
 /// What a byte may be in a word; 0 for what is in none.
 const KINDS: [u8; 256] = {
     let mut kinds = [0; 256];
-    let mut byte = 0;
+    let mut byte = 0_u8;
     while byte < 128 {
-        let ascii = byte as u8;
-        kinds[byte] = match ascii {
+        kinds[byte as usize] = match byte {
             b'0'..=b'9' => DIGIT,
             b'a'..=b'f' | b'A'..=b'F' => HEX_LETTER,
             b'g'..=b'z' | b'G'..=b'Z' => LETTER,

@@ -14,7 +14,7 @@ impl Work<'_, '_> {
     pub(super) fn failed_chains(&self, record: &mut RrPair) {
         let mut failed = Vec::new();
         for (index, condition, bodies) in &self.run.engine.wanting {
-            if condition.holds(self.chains) && !self.any_json(record, bodies) {
+            if condition.holds(self.chains) && !any_json(record, bodies) {
                 failed.push(*index);
             }
         }
@@ -35,29 +35,29 @@ impl Work<'_, '_> {
             }
         }
     }
+}
 
-    /// True when one of the bodies is JSON, or when there is none at all.
-    fn any_json(&self, record: &RrPair, places: &[String]) -> bool {
-        let Some(http) = &record.http else { return true };
-        let mut bodies = Vec::new();
-        for place in places {
-            if place == "http.req.body" {
-                bodies.push((&http.req.body, &http.req.headers));
-            } else if let Some(response) = &http.res {
-                bodies.push((&response.body, &response.headers));
-            }
+/// True when one of the bodies is JSON, or when there is none at all.
+fn any_json(record: &RrPair, places: &[String]) -> bool {
+    let Some(http) = &record.http else { return true };
+    let mut bodies = Vec::new();
+    for place in places {
+        if place == "http.req.body" {
+            bodies.push((&http.req.body, &http.req.headers));
+        } else if let Some(response) = &http.res {
+            bodies.push((&response.body, &response.headers));
         }
-        bodies.retain(|(body, _)| !body.0.is_empty());
-        bodies.is_empty()
-            || bodies.iter().any(|(body, headers)| {
-                let text = BodyText {
-                    bytes: &body.0,
-                    content_type: headers.first("Content-Type").unwrap_or_default(),
-                    content_encoding: headers.first("Content-Encoding").unwrap_or_default(),
-                    grpc_encoding: "",
-                    cut: false,
-                };
-                text.is_json()
-            })
     }
+    bodies.retain(|(body, _)| !body.0.is_empty());
+    bodies.is_empty()
+        || bodies.iter().any(|(body, headers)| {
+            let text = BodyText {
+                bytes: &body.0,
+                content_type: headers.first("Content-Type").unwrap_or_default(),
+                content_encoding: headers.first("Content-Encoding").unwrap_or_default(),
+                grpc_encoding: "",
+                cut: false,
+            };
+            text.is_json()
+        })
 }

@@ -206,7 +206,7 @@ fn the_served_ledger_adds_up_at_every_moment() {
     assert!(looks.into_inner() >= 30);
 }
 
-fn served_ledger(address: std::net::SocketAddr) -> serde_json::Value {
+fn served_ledger(address: SocketAddr) -> serde_json::Value {
     use std::io::{Read as _, Write as _};
     let mut stream = std::net::TcpStream::connect(address).unwrap();
     stream.write_all(b"GET /ledger HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();

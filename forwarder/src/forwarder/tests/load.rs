@@ -142,8 +142,8 @@ fn forwarder_under_load() {
         while forwarder.ledger().records().seen < sent {
             std::thread::sleep(LOOK);
         }
-        if rate > 0 {
-            let due = begun + Duration::from_nanos(1_000_000_000 * sent / rate);
+        if let Some(nanoseconds) = (1_000_000_000 * sent).checked_div(rate) {
+            let due = begun + Duration::from_nanos(nanoseconds);
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
         }
         look("load", false);
