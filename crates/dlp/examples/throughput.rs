@@ -113,7 +113,7 @@ fn redact(redactor: &Redactor, records: &[RrPair]) -> (Duration, u64) {
     for raw in copies {
         found += black_box(redactor.redact(raw)).unwrap().hits.values().sum::<u64>();
     }
-    (cpu() - started, found)
+    (cpu().saturating_sub(started), found)
 }
 
 fn main() {
@@ -132,7 +132,7 @@ fn main() {
                 for body in &bodies {
                     found += set.matches(body).iter().count() as u64;
                 }
-                (cpu() - started, found)
+                (cpu().saturating_sub(started), found)
             });
         }
         ["growth", bytes] => {
