@@ -18,7 +18,6 @@ export "CARGO_TARGET_${host}_RUNNER=$runner"
 run --test kernel --test daemon --test probes -- --ignored --test-threads=1 --skip peer
 # Delivery: kills, bad receivers, a full disk, and what leaves (about a minute).
 for test in every_queued_record_arrives_through_fifty_kills \
-    every_queued_record_arrives_through_kills_over_grpc \
     disk_full::a_full_disk_costs_the_oldest_and_every_other_record_arrives \
     secrets::no_planted_secret_leaves_in_any_form; do
     run --lib -- --ignored --nocapture --exact "forwarder::tests::chaos::$test"
