@@ -76,7 +76,7 @@ test-component: ## Tests against real kernels, servers and collectors (root)
 	@hack/test-component.sh
 
 .PHONY: test-stores
-test-stores: ## Tests of `weir gather` against real stores (Maven, Java 17, npm, Go)
+test-stores: ## `weir gather` with real stores, and the whole story (root; Maven, Java 17, npm, Go)
 	@hack/test-stores.sh
 
 .PHONY: test-web

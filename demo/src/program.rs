@@ -26,11 +26,20 @@ impl Ports {
         Self { gateway: 18080, outerspace: 18081, telemetry: 18082, database: 15432 };
 }
 
+/// Which build of the service with the bug.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Build {
+    /// It answers 500 to an id that ends in DEL.
+    Buggy,
+    /// It answers 404, as to any other rocket that does not exist.
+    Fixed,
+}
+
 /// All processes of the program, running.
 #[derive(Debug)]
 pub struct Program {
     database: Database,
-    services: Vec<Process>,
+    services: Vec<(Process, SocketAddr)>,
     driver: Process,
     folder: PathBuf,
 }
@@ -52,7 +61,12 @@ impl Program {
     /// # Errors
     ///
     /// When a process does not start, with the end of its log.
-    pub async fn start(programs: &Path, folder: &Path, ports: Ports) -> anyhow::Result<Self> {
+    pub async fn start(
+        programs: &Path,
+        folder: &Path,
+        ports: Ports,
+        build: Build,
+    ) -> anyhow::Result<Self> {
         let logs = folder.join("logs");
         std::fs::create_dir_all(&logs).context("create the log folder")?;
         let database = Database::start(ports.database, &logs).await?;
@@ -67,17 +81,21 @@ impl Program {
             let ready = process.line(|line| line.contains(" ready on ")).await?;
             let address = ready.rsplit(' ').next().unwrap_or_default();
             let address: SocketAddr = address.parse().context("parse the service's address")?;
-            Ok::<_, anyhow::Error>((process, address.to_string()))
+            Ok::<_, anyhow::Error>((process, address))
         };
-        let (outerspace, rockets) = service("outerspace-server", ports.outerspace, &[]).await?;
-        let (telemetry, readings) = service("telemetry", ports.telemetry, &[]).await?;
+        let fixed: &[&str] = if build == Build::Fixed { &["--fixed"] } else { &[] };
+        let outerspace = service("outerspace-server", ports.outerspace, fixed).await?;
+        let telemetry = service("telemetry", ports.telemetry, &[]).await?;
+        let (rockets, readings) = (outerspace.1.to_string(), telemetry.1.to_string());
         let calls = folder.join("gateway.jsonl");
         let calls = calls.to_str().context("the output folder's name is not text")?;
-        let (gateway, address) =
-            service("gateway", ports.gateway, &[&rockets, &readings, calls]).await?;
+        let gateway = service("gateway", ports.gateway, &[&rockets, &readings, calls]).await?;
 
         let mut command = Command::new(programs.join("space-driver"));
-        command.arg(address).arg(folder.join("driver.jsonl")).env_remove("RUST_BACKTRACE");
+        command
+            .arg(gateway.1.to_string())
+            .arg(folder.join("driver.jsonl"))
+            .env_remove("RUST_BACKTRACE");
         let driver = Process::start("space-driver", command, &logs)?;
         driver.line(|line| line == "warm").await?;
         let services = vec![gateway, telemetry, outerspace];
@@ -86,7 +104,13 @@ impl Program {
 
     /// Name and process id of each service.
     pub fn services(&self) -> impl Iterator<Item = (&str, u32)> {
-        self.services.iter().filter_map(|service| Some((service.name(), service.id()?)))
+        self.services.iter().filter_map(|(service, _)| Some((service.name(), service.id()?)))
+    }
+
+    /// Where a service listens.
+    pub fn address(&self, name: &str) -> Option<SocketAddr> {
+        let service = self.services.iter().find(|(service, _)| service.name() == name);
+        service.map(|(_, address)| *address)
     }
 
     /// Lets the driver send its list, waits for its end and returns what it said last.
@@ -106,7 +130,7 @@ impl Program {
     ///
     /// When a process does not end in order, or a journal cannot be read.
     pub async fn stop(mut self) -> anyhow::Result<Truth> {
-        for service in &mut self.services {
+        for (service, _) in &mut self.services {
             service.stop().await?;
         }
         self.database.stop().await?;

@@ -6,7 +6,7 @@ mod tests {
     use std::net::{Ipv4Addr, TcpListener};
     use std::path::Path;
 
-    use weir_demo::program::{Ports, Program};
+    use weir_demo::program::{Build, Ports, Program};
     use weir_demo::requests;
 
     /// A port that nobody uses now.
@@ -20,7 +20,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let programs = Path::new(env!("CARGO_BIN_EXE_gateway")).parent().unwrap();
         let ports = Ports { gateway: 0, outerspace: 0, telemetry: 0, database: free_port() };
-        let mut program = Program::start(programs, folder.path(), ports).await.unwrap();
+        let mut program =
+            Program::start(programs, folder.path(), ports, Build::Buggy).await.unwrap();
         assert_eq!(program.services().count(), 3);
         let said = program.drive().await.unwrap();
         let truth = program.stop().await.unwrap();

@@ -37,16 +37,22 @@ struct Written {
 
 impl ConvertCommand {
     pub(super) fn run(self, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+        let mut written = Written::default();
+        let mut kept = BTreeSet::new();
+        // All of it is read before anything is written: what is written is not to be read again,
+        // and what is damaged leaves everything as it is.
+        let read = documents(&self.input)?.map(|document| {
+            let (place, read) = document?;
+            let read = read.with_context(|| place.to_string())?;
+            Ok((place, read))
+        });
+        let read: Vec<_> = read.collect::<anyhow::Result<_>>()?;
         if let Some(directory) = &self.out {
             recordings::create(directory)?;
         }
-        let mut written = Written::default();
-        let mut kept = BTreeSet::new();
-        // All of it is read before anything is written: what is written is not to be read again.
-        let read: Vec<_> = documents(&self.input)?.collect::<anyhow::Result<_>>()?;
         for (place, read) in read {
             let file = place.file.clone();
-            if let Some(document) = read.with_context(|| place.to_string())? {
+            if let Some(document) = read {
                 written.pair(&self.base(&place, &document), &document, self.out_format)?;
                 written.done.insert(file);
             } else {

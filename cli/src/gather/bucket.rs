@@ -4,6 +4,7 @@
 //! can hold a record of the window is listed, all of it; then objects are read in the order of
 //! their names, several on their way at once.
 
+mod access;
 mod azure;
 mod gcs;
 mod listing;
@@ -96,12 +97,17 @@ fn patience() -> RetryConfig {
 
 /// What a store says when it fails, on one line and with what may help.
 fn explained(error: object_store::Error, advice: &str) -> anyhow::Error {
+    use object_store::Error::{NotFound, PermissionDenied, Unauthenticated};
+    let is_refused = matches!(error, PermissionDenied { .. } | Unauthenticated { .. });
+    let is_missing = matches!(error, NotFound { .. });
     let text = anyhow::Error::new(error);
     let text = format!("{text:#}");
+    // Listing tells its failures by text alone.
     let has = |parts: &[&str]| parts.iter().any(|part| text.contains(part));
-    let hint = if has(&["403", "401", "SignatureDoesNotMatch", "InvalidAccessKeyId"]) {
+    let refused = ["code: 401", "code: 403", "SignatureDoesNotMatch", "InvalidAccessKeyId"];
+    let hint = if is_refused || has(&refused) {
         format!(" (hint: {advice})")
-    } else if has(&["NoSuchBucket", "ContainerNotFound", "404"]) {
+    } else if is_missing || has(&["code: 404", "NoSuchBucket", "ContainerNotFound"]) {
         " (hint: is there a bucket of this name?)".to_owned()
     } else {
         String::new()

@@ -9,6 +9,7 @@
 mod buckets;
 mod datadog;
 mod elasticsearch;
+mod killed;
 mod loki;
 
 use std::{
@@ -170,6 +171,35 @@ fn a_refused_login_is_exit_1_and_never_shown() {
     );
     assert!(!ended.stderr.contains("canary"));
     assert_eq!(files(out.path()), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_wrong_index_is_exit_1_and_named() {
+    let url = fake(|asked| {
+        assert!(asked.line.contains("/no-such-index/"), "{}", asked.line);
+        let reason = json!({ "type": "index_not_found_exception",
+            "reason": "no such index [no-such-index]" });
+        (404, json!({ "error": reason, "status": 404 }).to_string())
+    });
+    let out = tempfile::tempdir().unwrap();
+    let ended = es(&url, out.path(), &["--index", "no-such-index"]);
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    assert!(ended.stderr.contains("no such index [no-such-index]"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("(hint: see GET /_cat/indices"), "{}", ended.stderr);
+    assert_eq!(files(out.path()), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_directory_that_cannot_be_written_is_exit_2() {
+    let pair = json!({ "msgType": "rrpair", "uuid": "AAAAAAAAAAAAAAAAAAAAAA==" });
+    let url = fake(index(1, vec![hit(1, &pair)]));
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("a-file");
+    fs::write(&out, "in the way").unwrap();
+    let ended = es(&url, &out, &[]);
+    assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+    assert!(ended.stderr.contains(out.to_str().unwrap()), "{}", ended.stderr);
+    assert_eq!(fs::read_to_string(&out).unwrap(), "in the way");
 }
 
 #[test]

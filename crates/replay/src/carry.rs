@@ -63,14 +63,23 @@ impl Carried {
     /// Compares the recorded answer with the one that came, place by place. Only values that a
     /// recorded request sends are kept.
     pub fn learn(&mut self, sent: &Sent, recorded: Minting<'_>, observed: Minting<'_>) {
-        let observed = minted(observed);
-        for (place, old) in minted(recorded) {
-            if !sent.0.contains(&old) || self.0.len() >= MAX_VALUES {
+        let (recorded, observed) = (minted(recorded), minted(observed));
+        let has = |found: &HashMap<Place, Vec<u8>>| found.values().cloned().collect();
+        let (mut in_recorded, mut in_observed) = (None, None);
+        // A list that grew or shrank shows known values in other places: none of them is new.
+        let mut has_moved = |old: &Vec<u8>, new: &Vec<u8>| {
+            let recorded: &HashSet<_> = in_recorded.get_or_insert_with(|| has(&recorded));
+            let observed: &HashSet<_> = in_observed.get_or_insert_with(|| has(&observed));
+            observed.contains(old) || recorded.contains(new)
+        };
+        for (place, old) in &recorded {
+            if !sent.0.contains(old) || self.0.len() >= MAX_VALUES {
                 continue;
             }
-            match observed.get(&place) {
-                Some(new) if *new != old => self.0.insert(old, new.clone()),
-                Some(_) => self.0.remove(&old), // minted as recorded
+            match observed.get(place) {
+                Some(new) if new != old && place.is_in_list() && has_moved(old, new) => continue,
+                Some(new) if new != old => self.0.insert(old.clone(), new.clone()),
+                Some(_) => self.0.remove(old), // minted as recorded
                 None => continue,
             };
         }
@@ -130,6 +139,12 @@ enum Place {
     Json(String),
     Cookie(Vec<u8>),
     Field(Vec<u8>),
+}
+
+impl Place {
+    fn is_in_list(&self) -> bool {
+        matches!(self, Self::Json(at) if at.contains('['))
+    }
 }
 
 fn minted(answer: Minting<'_>) -> HashMap<Place, Vec<u8>> {

@@ -1,4 +1,5 @@
-//! Rockets and launches, kept in PostgreSQL. It has a bug: see [`Catalogue::rocket`].
+//! Rockets and launches, kept in PostgreSQL. It has a bug: see [`Catalogue::rocket`]. With
+//! `--fixed` it is the build in which somebody has mended it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,17 +21,19 @@ const SCHEMA: &str = "
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let address: SocketAddr = std::env::args()
-        .nth(1)
-        .context("usage: outerspace-server ADDRESS, with DATABASE_URL set")?
-        .parse()
-        .context("parse address")?;
+    let usage = "usage: outerspace-server ADDRESS [--fixed], with DATABASE_URL set";
+    let mut arguments = std::env::args().skip(1);
+    let address = arguments.next().context(usage)?;
+    let address: SocketAddr = address.parse().context("parse address")?;
+    let rest: Vec<String> = arguments.collect();
+    let is_fixed = rest == ["--fixed"];
+    anyhow::ensure!(is_fixed || rest.is_empty(), usage);
     let url = std::env::var("DATABASE_URL").context("read DATABASE_URL")?;
     let (client, connection) =
         tokio_postgres::connect(&url, NoTls).await.context("connect to the database")?;
     tokio::spawn(connection);
     client.batch_execute(SCHEMA).await.context("create the tables")?;
-    let catalogue = Arc::new(Catalogue { client });
+    let catalogue = Arc::new(Catalogue { client, is_fixed });
     http1::serve("outerspace-server", address, move |request| {
         let catalogue = Arc::clone(&catalogue);
         async move { catalogue.answer(&request).await }
@@ -40,6 +43,7 @@ async fn main() -> anyhow::Result<()> {
 
 struct Catalogue {
     client: Client,
+    is_fixed: bool,
 }
 
 /// A refusal or a failure, told to the client.
@@ -66,8 +70,11 @@ impl Catalogue {
         answer.unwrap_or_else(|Refused(status, why)| http1::json(status, &json!({ "error": why })))
     }
 
+    /// All but what somebody builds in a garage, so that the list does not depend on what else
+    /// was asked before.
     async fn rockets(&self) -> Answer {
-        let rows = self.client.query("SELECT id, stages FROM rocket ORDER BY id", &[]).await?;
+        let query = "SELECT id, stages FROM rocket WHERE maker NOT LIKE 'garage %' ORDER BY id";
+        let rows = self.client.query(query, &[]).await?;
         let rockets: Vec<Value> = rows
             .iter()
             .map(|row| json!({ "id": row.get::<_, &str>(0), "stages": row.get::<_, i32>(1) }))
@@ -79,7 +86,7 @@ impl Catalogue {
     /// exist; this answers as if the server had failed.
     async fn rocket(&self, request: &Request<Bytes>) -> Answer {
         let id = id(request)?;
-        if id.ends_with('\x7f') {
+        if !self.is_fixed && id.ends_with('\x7f') {
             return Err(Refused(StatusCode::INTERNAL_SERVER_ERROR, "unprintable catalogue key"));
         }
         let row = self

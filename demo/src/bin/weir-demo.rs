@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
 use weir_demo::process::Process;
-use weir_demo::program::{Ports, Program, Truth};
+use weir_demo::program::{Build, Ports, Program, Truth};
 use weir_demo::snapshot::{self, Direction, Record};
 use weir_demo::verify::{Verdict, verify};
 use weir_demo::{report, requests};
@@ -82,7 +82,7 @@ async fn capture(programs: &Path, out: &Path) -> anyhow::Result<(Truth, Vec<Stri
     let logs = out.join("logs");
 
     step("Starting the space program: a database, three services, a driver")?;
-    let mut program = Program::start(programs, out, Ports::DEMO).await?;
+    let mut program = Program::start(programs, out, Ports::DEMO, Build::Buggy).await?;
     for (name, id) in program.services() {
         say(&format!("  {name:<18} process {id}"))?;
     }

@@ -2,12 +2,12 @@
 
 use std::{env, io::Write, path::PathBuf, process::ExitCode, sync::Arc};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::Args;
 use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
 use serde_json::{Map, Value};
 
-use super::{Bucket, BucketOptions, patience, transport::Transport};
+use super::{Bucket, BucketOptions, access::Access, patience};
 use crate::gather::window::Moment;
 
 const ADVICE: &str = "see GOOGLE_APPLICATION_CREDENTIALS or `gcloud auth application-default \
@@ -22,18 +22,8 @@ pub(in crate::gather) struct GcsCommand {
     /// Bucket.
     #[arg(long, value_name = "NAME")]
     bucket: String,
-    /// Address of another service with this protocol, such as an emulator.
-    #[arg(long, value_name = "URL")]
-    endpoint_url: Option<String>,
-    /// Without credentials: the bucket is public.
-    #[arg(long)]
-    no_sign_request: bool,
-    /// Take the credentials of the machine that this runs on (GCE).
-    #[arg(long)]
-    instance_credentials: bool,
-    /// PEM file of the authorities to trust in place of the system's.
-    #[arg(long, value_name = "FILE")]
-    ca_file: Option<PathBuf>,
+    #[command(flatten)]
+    access: Access,
     #[command(flatten)]
     options: BucketOptions,
 }
@@ -45,9 +35,9 @@ impl GcsCommand {
     ) -> anyhow::Result<ExitCode> {
         let mut builder = GoogleCloudStorageBuilder::from_env()
             .with_bucket_name(&self.bucket)
-            .with_http_connector(Transport::new(self.ca_file.as_deref())?)
+            .with_http_connector(self.access.transport()?)
             .with_retry(patience())
-            .with_skip_signature(self.no_sign_request);
+            .with_skip_signature(self.access.no_sign_request);
         let given = [
             GoogleConfigKey::ServiceAccount,
             GoogleConfigKey::ServiceAccountKey,
@@ -57,13 +47,8 @@ impl GcsCommand {
         let login = env::var_os("HOME").map(PathBuf::from).is_some_and(|home| {
             home.join(".config/gcloud/application_default_credentials.json").exists()
         });
-        if !(given || login || self.no_sign_request || self.instance_credentials) {
-            bail!(
-                "no credentials: set GOOGLE_APPLICATION_CREDENTIALS, or --instance-credentials \
-                 or --no-sign-request"
-            );
-        }
-        if let Some(url) = &self.endpoint_url {
+        self.access.check(given || login, "GOOGLE_APPLICATION_CREDENTIALS")?;
+        if let Some(url) = &self.access.endpoint_url {
             builder = builder.with_base_url(url.trim_end_matches('/'));
         }
         let mut keys = Map::new();

@@ -14,7 +14,7 @@ use clap::Args;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use serde_json::{Map, Value};
 
-use super::{Bucket, BucketOptions, patience, profile, transport::Transport};
+use super::{Bucket, BucketOptions, access::Access, patience, profile};
 use crate::gather::window::Moment;
 
 const ADVICE: &str = "see AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or --profile, and whether \
@@ -25,6 +25,7 @@ const ADVICE: &str = "see AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or --profi
 /// Credentials come from the environment (AWS_ACCESS_KEY_ID and so on, a web identity, a
 /// container's role) or from a profile.
 #[derive(Args, Debug)]
+#[command(mut_arg("endpoint_url", |arg| arg.alias("s3-endpoint-url").env("AWS_ENDPOINT_URL")))]
 pub(in crate::gather) struct S3Command {
     /// Bucket.
     #[arg(long, value_name = "NAME")]
@@ -35,18 +36,8 @@ pub(in crate::gather) struct S3Command {
     /// Profile of ~/.aws/credentials and ~/.aws/config.
     #[arg(long, value_name = "NAME", env = "AWS_PROFILE")]
     profile: Option<String>,
-    /// Address of another service with this protocol, such as http://localhost:9000.
-    #[arg(long, alias = "s3-endpoint-url", value_name = "URL", env = "AWS_ENDPOINT_URL")]
-    endpoint_url: Option<String>,
-    /// Without credentials: the bucket is public.
-    #[arg(long)]
-    no_sign_request: bool,
-    /// Take the credentials of the machine that this runs on (EC2).
-    #[arg(long)]
-    instance_credentials: bool,
-    /// PEM file of the authorities to trust in place of the system's.
-    #[arg(long, value_name = "FILE")]
-    ca_file: Option<PathBuf>,
+    #[command(flatten)]
+    access: Access,
     #[command(flatten)]
     options: BucketOptions,
 }
@@ -58,9 +49,9 @@ impl S3Command {
     ) -> anyhow::Result<ExitCode> {
         let mut builder = AmazonS3Builder::from_env()
             .with_bucket_name(&self.bucket)
-            .with_http_connector(Transport::new(self.ca_file.as_deref())?)
+            .with_http_connector(self.access.transport()?)
             .with_retry(patience())
-            .with_skip_signature(self.no_sign_request);
+            .with_skip_signature(self.access.no_sign_request);
         let has = |builder: &AmazonS3Builder, key| builder.get_config_value(&key).is_some();
         if let Some(name) = self.profile.as_deref().or_else(|| {
             let none = !has(&builder, AmazonS3ConfigKey::AccessKeyId);
@@ -75,16 +66,12 @@ impl S3Command {
             AmazonS3ConfigKey::ContainerCredentialsFullUri,
         ];
         let given = given.into_iter().any(|key| has(&builder, key));
-        if !(given || self.no_sign_request || self.instance_credentials) {
-            bail!(
-                "no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or --profile, \
-                 --instance-credentials or --no-sign-request"
-            );
-        }
+        let usual = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or --profile";
+        self.access.check(given, usual)?;
         if let Some(region) = &self.region {
             builder = builder.with_region(region);
         }
-        if let Some(url) = &self.endpoint_url {
+        if let Some(url) = &self.access.endpoint_url {
             builder = builder.with_endpoint(url).with_allow_http(url.starts_with("http://"));
         }
         let region = builder.get_config_value(&AmazonS3ConfigKey::Region);

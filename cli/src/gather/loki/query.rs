@@ -55,7 +55,12 @@ fn re2(pattern: &Pattern) -> Option<String> {
     let text = meaning.to_string();
     // `{`: RE2 limits counts.
     let same = properties.look_set().is_empty() && properties.is_utf8() && !text.contains('{');
-    (same && text.len() <= MAX_PATTERN_BYTES).then_some(text)
+    // `.` is a class from NUL on, which LogQL's strings may not hold.
+    let shown = |c: char| match c {
+        c if c.is_control() => format!("\\x{{{:x}}}", u32::from(c)),
+        c => c.to_string(),
+    };
+    (same && text.len() <= MAX_PATTERN_BYTES).then(|| text.chars().map(shown).collect())
 }
 
 /// Lines of one nanosecond, by uuid.
@@ -101,7 +106,12 @@ impl Cell {
             Self::Rest(start) => (format!("(?s){}([^A-Za-z0-9+/].*)?", regex::escape(start)), "or"),
         };
         let pattern = quoted(&pattern);
-        format!("{logql}{} | weir_a_uuid=~{pattern} {both} weir_b_uuid=~{pattern}", in_body("uuid"))
+        // Dropped, since a line with labels of its own is a stream of its own.
+        format!(
+            "{logql}{} | weir_a_uuid=~{pattern} {both} weir_b_uuid=~{pattern} \
+             | drop weir_a_uuid, weir_b_uuid",
+            in_body("uuid")
+        )
     }
 }
 
@@ -130,6 +140,9 @@ mod tests {
             assert_eq!(re2(odd), None, "{odd}");
         }
         assert_eq!(re2("/v1/x-y").as_deref(), Some(r"(?:/v1/x\-y)"));
+        let any = re2("5.").unwrap();
+        assert!(any.starts_with(r"(?:5[\x{0}-\x{9}\x{b}-"), "{any}");
+        assert!(!any.contains(char::is_control), "{any}");
     }
 
     #[test]

@@ -69,6 +69,25 @@ fn whole_values_alone_are_replaced() {
     assert!(later.head.start().ends_with(b"x=tok-old-12&y=fresh HTTP/1.1"));
 }
 
+#[test]
+fn what_stands_elsewhere_in_a_list_is_not_new() {
+    let later = request("GET /rocket?id=saturn-v&other=soyuz-2 HTTP/1.1\r\n\r\n", "");
+    let mut sent = Sent::default();
+    sent.note(&later);
+    let none = head("HTTP/1.1 200 OK\r\n\r\n");
+    let mint = |body| Minting { head: &none, body };
+    let (short, long) = (br#"["saturn-v","soyuz-2"]"#, br#"["prototype","saturn-v","soyuz-2"]"#);
+    for (recorded, observed) in [(&short[..], &long[..]), (&long[..], &short[..])] {
+        let mut carried = Carried::default();
+        carried.learn(&sent, mint(recorded), mint(observed));
+        assert_eq!(carried.apply(&mut later.clone()), 0);
+    }
+    // All others: the server calls them so now.
+    let mut carried = Carried::default();
+    carried.learn(&sent, mint(short), mint(br#"["id-90001","id-90002"]"#));
+    assert_eq!(carried.apply(&mut later.clone()), 2);
+}
+
 proptest! {
     #[test]
     fn a_request_stays_as_it_is_when_nothing_was_minted(target in "[!-~\u{7f}]{1,30}", body in any::<String>()) {
