@@ -120,7 +120,8 @@ async fn replay(snapshot: &str, folder: &Path, build: Build) -> (String, BTreeSe
     let records = snapshot::read(Path::new(snapshot)).unwrap();
     let verdicts = fs::read(out.join("replay-verdict.json")).unwrap();
     let verdicts: Value = serde_json::from_slice(&verdicts).unwrap();
-    let differing = verdicts.as_array().unwrap().iter().filter(|one| one["match"] == false);
+    let differing =
+        verdicts["pairs"].as_array().unwrap().iter().filter(|one| one["match"] == false);
     let name = |verdict: &Value| {
         assert_eq!(
             (&verdict["recordedStatus"], &verdict["observedStatus"]),
