@@ -276,7 +276,8 @@ fn real_loki_gives_every_line_once_and_filters_have_one_meaning() {
     let five = count(&|_, status| status == "500");
     assert!(failing.stderr.contains(&format!("wrote {five} RRPairs")), "{}", failing.stderr);
     let part = gather("b", &["--namespace", "b"]);
-    assert!(part.stderr.contains("wrote 4000 RRPairs"), "{}", part.stderr);
+    // A third of each batch of 2,000.
+    assert!(part.stderr.contains("wrote 4002 RRPairs"), "{}", part.stderr);
     let dry = gather("dry", &["--dry-run"]);
     assert!(dry.stderr.contains("12000 lines match"), "{}", dry.stderr);
     let unanchored = gather("none", &["--endpoint", "orders"]);
