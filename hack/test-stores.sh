@@ -11,7 +11,7 @@ down() {
     e2e/elasticsearch/elasticsearch.sh down
 }
 trap down EXIT
-otelcol=$(e2e/otelcol/build.sh elasticsearch)
+otelcol=$(e2e/otelcol/build.sh e2e/otelcol/elasticsearch)
 url=$(e2e/elasticsearch/elasticsearch.sh up)
 stores=$(e2e/stores/stores.sh up)
 set --

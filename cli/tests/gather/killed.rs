@@ -88,8 +88,8 @@ fn a_killed_gather_goes_on_where_it_was() {
     kill_half_way(&url, &out);
     is_ready.store(true, Ordering::Relaxed);
     assert_eq!(records(&out).len(), FIRST_PAGE);
-    let snapshot = fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().path());
-    let snapshot = snapshot.filter(|path| !path.ends_with(".metadata")).next().unwrap();
+    let mut entries = fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().path());
+    let snapshot = entries.find(|path| !path.ends_with(".metadata")).unwrap();
 
     let ended = es(&url, &out, &["--slices", "1", "--resume"]);
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
