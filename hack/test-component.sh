@@ -23,4 +23,4 @@ for test in every_queued_record_arrives_through_fifty_kills \
     run --lib -- --ignored --nocapture --exact "forwarder::tests::chaos::$test"
 done
 run --no-fail-fast --test receivers --test delivery --test faults \
-    --test syscalls --test tls --test overload --test completeness -- --ignored --test-threads=1
+    --test syscalls --test tls --test newborn --test overload --test completeness -- --ignored --test-threads=1

@@ -12,14 +12,15 @@ use std::{
 };
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
-use weir_abi::{Loss, LossCounter, ProcessEvent, ProcessEventKind, tls};
+use weir_abi::{Loss, LossCounter, ProcessEventKind, tls};
 use weir_link::TlsCoverage;
 
 use crate::{
     error::StartError,
+    events::{Event, Events},
     kernel::{Hook, Kernel, Losses},
     privileges,
-    process::{Process, ProcessTable, scan},
+    process::{Born, Process, ProcessTable, scan},
     tls::{Libraries, is_probed},
 };
 
@@ -125,6 +126,7 @@ impl Agent {
             selector: None,
             libraries: Libraries::default(),
             idle_libraries: false,
+            events: Events::default(),
             inbox,
             wake: Arc::clone(&wake),
         };
@@ -212,6 +214,8 @@ struct Worker {
     libraries: Libraries,
     /// Some of them wait to be let go.
     idle_libraries: bool,
+    /// Process events that are read and not handled.
+    events: Events,
     inbox: Receiver<Command>,
     wake: Arc<OwnedFd>,
 }
@@ -340,8 +344,9 @@ impl Worker {
     }
 
     /// Captures a process, and what its TLS libraries see if that is wanted. Until the probes are
-    /// there it stays undecided for the kernel side.
+    /// there it is undecided for the kernel side: captured, and withheld by the reader.
     fn add_target(&mut self, process: &Process, new: bool) {
+        self.kernel.hold_target(process.pid);
         let decrypts = self.selector.as_ref().is_some_and(|selector| selector.decrypts(process));
         let tls = if decrypts {
             let coverage = self.libraries.look(process.pid, new, &mut self.kernel);
@@ -385,28 +390,37 @@ impl Worker {
             tracing::warn!("process events were lost: scanning all processes again");
             self.processes.clear();
             self.rescan();
+            // Some may run another program than before.
+            self.reconsider();
             // Among them may be beginnings of processes that nobody wants.
             self.kernel.retain_targets(&self.targets);
         }
     }
 
-    fn next_event(&mut self) -> Option<ProcessEvent> {
-        let item = self.kernel.processes.next()?;
-        let word = |at: usize| {
-            let bytes = item.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
-            bytes.map_or(0, u32::from_ne_bytes)
-        };
-        let (kind, tgid, parent, port) = (word(8), word(12), word(16), word(20));
-        Some(ProcessEvent { time_ns: 0, kind, tgid, parent, port })
+    fn next_event(&mut self) -> Option<Event> {
+        self.events.read(&mut self.kernel.processes);
+        self.events.next()
     }
 
-    fn handle(&mut self, event: &ProcessEvent) {
+    /// Whether the process has gone on since: the decision then belongs to a later event.
+    fn is_outdated(&mut self, pid: u32) -> bool {
+        self.events.read(&mut self.kernel.processes);
+        self.events.goes_on(pid)
+    }
+
+    fn handle(&mut self, event: &Event) {
+        let Event { head: event, born } = event;
         let pid = event.tgid;
         match ProcessEventKind::from_u32(event.kind) {
-            Some(ProcessEventKind::Exec) => match scan::one(pid) {
-                Some(process) => self.consider_new(process),
-                None => self.forget(pid),
-            },
+            Some(ProcessEventKind::Exec) => {
+                let gone = || born.as_deref().and_then(|born| self.is_gone(born));
+                match scan::one(pid).or_else(gone) {
+                    Some(process) => self.consider_new(process),
+                    None => self.forget(pid),
+                }
+            }
+            // Its parent's name is not its own any more.
+            Some(ProcessEventKind::Fork) if self.is_outdated(pid) => {}
             Some(ProcessEventKind::Fork) => {
                 let process = self
                     .processes
@@ -431,14 +445,28 @@ impl Worker {
         }
     }
 
+    /// A process that was over before it could be looked at.
+    fn is_gone(&self, born: &Born) -> Option<Process> {
+        let known = self.processes.get(born.parent).map(|parent| (*parent).clone());
+        let parent = born.in_parents_groups.then(|| known.or_else(|| scan::one(born.parent)));
+        born.process(parent.flatten().as_ref())
+    }
+
     fn forget(&mut self, pid: u32) {
         self.processes.bury(pid);
         self.release(pid);
     }
 
     fn release(&mut self, pid: u32) {
-        // Always: since its exec the kernel side may hold it for one, without our saying so.
-        self.kernel.remove_target(pid);
+        // Always: since its exec the kernel side may hold it for one, without our saying so. But
+        // what it became since is decided about by itself.
+        if !self.is_outdated(pid) {
+            self.kernel.remove_target(pid);
+            if self.is_outdated(pid) {
+                // Just now.
+                self.kernel.hold_target(pid);
+            }
+        }
         self.libraries.forget(pid);
         if self.targets.remove(&pid)
             && let Some(selector) = &self.selector

@@ -6,7 +6,7 @@ pub(crate) use self::probes::ProbeLink;
 
 use std::{
     collections::HashSet,
-    fmt, fs,
+    fmt, fs, io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     str::FromStr,
     sync::{Arc, Mutex, PoisonError},
@@ -14,7 +14,7 @@ use std::{
 
 use aya::{
     Ebpf, EbpfLoader, GlobalData,
-    maps::{Array, HashMap, Map, MapData, PerCpuArray, RingBuf},
+    maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf},
     programs::{
         BtfTracePoint, Program, ProgramError, RawTracePoint, raw_trace_point::RawTracePointLinkId,
         tp_btf::BtfTracePointLinkId,
@@ -185,7 +185,7 @@ impl Kernel {
     }
 
     /// The segment ring's descriptor, to be kept by its reader.
-    pub(crate) fn segment_ring(&self) -> std::io::Result<OwnedFd> {
+    pub(crate) fn segment_ring(&self) -> io::Result<OwnedFd> {
         self.segments.fd().as_fd().try_clone_to_owned()
     }
 
@@ -227,6 +227,18 @@ impl Kernel {
         let all: Vec<u32> = self.targets.keys().filter_map(Result::ok).collect();
         for tgid in all.into_iter().filter(|tgid| !wanted.contains(tgid)) {
             self.remove_target(tgid);
+        }
+    }
+
+    /// Captures `tgid` until it is decided about, unless it is captured already.
+    pub(crate) fn hold_target(&mut self, tgid: u32) {
+        const BPF_NOEXIST: u64 = 1;
+        match self.targets.insert(tgid, [1, 0], BPF_NOEXIST) {
+            Ok(()) => {}
+            // It is captured already.
+            Err(MapError::SyscallError(error))
+                if error.io_error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => tracing::warn!(tgid, %error, "could not hold a new process"),
         }
     }
 
@@ -304,7 +316,7 @@ where
 
 fn map<T>(programs: &mut Ebpf, name: &str) -> Result<T, StartError>
 where
-    T: TryFrom<Map, Error = aya::maps::MapError>,
+    T: TryFrom<Map, Error = MapError>,
 {
     T::try_from(take(programs, name))
         .map_err(|source| StartError::kernel(format!("open the map {name}"), source))

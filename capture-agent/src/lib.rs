@@ -9,6 +9,7 @@ mod btf;
 pub mod daemon;
 pub mod doctor;
 mod error;
+mod events;
 mod kernel;
 mod offsets;
 mod privileges;

@@ -41,6 +41,12 @@ pub(crate) fn config(btf: &Btf<'_>) -> Result<Config, BtfError> {
         task_pid: btf.offset("task_struct", "pid")?,
         task_signal: btf.offset("task_struct", "signal")?,
         signal_live: btf.offset("signal_struct", "live")?,
+        task_real_parent: btf.offset("task_struct", "real_parent")?,
+        task_cgroups: btf.offset("task_struct", "cgroups")?,
+        task_start_boottime: btf.offset("task_struct", "start_boottime")?,
+        binprm_file: btf.offset("linux_binprm", "file")?,
+        file_dentry: btf.offset("file", "f_path")? + btf.offset("path", "dentry")?,
+        dentry_name: btf.offset("dentry", "d_name")? + btf.offset("qstr", "name")?,
         ..Config::default()
     })
 }

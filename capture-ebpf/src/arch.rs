@@ -100,6 +100,16 @@ mod imp {
         unsafe { core::ptr::read_volatile(&raw const (*registers).r15_to_bx[5]) }
     }
 
+    /// Third argument of a Go function.
+    ///
+    /// # Safety
+    /// As [`number`].
+    #[inline(always)]
+    pub unsafe fn go_third(registers: *const Registers) -> u64 {
+        // SAFETY: by the caller.
+        unsafe { core::ptr::read_volatile(&raw const (*registers).cx) }
+    }
+
     pub const READ: u64 = 0;
     pub const WRITE: u64 = 1;
     pub const READV: u64 = 19;
@@ -211,6 +221,16 @@ mod imp {
     pub unsafe fn go_second(registers: *const Registers) -> u64 {
         // SAFETY: by the caller.
         unsafe { core::ptr::read_volatile(&raw const (*registers).x[1]) }
+    }
+
+    /// Third argument of a Go function.
+    ///
+    /// # Safety
+    /// As [`number`].
+    #[inline(always)]
+    pub unsafe fn go_third(registers: *const Registers) -> u64 {
+        // SAFETY: by the caller.
+        unsafe { core::ptr::read_volatile(&raw const (*registers).x[2]) }
     }
 
     pub const READ: u64 = 63;

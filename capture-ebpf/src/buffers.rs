@@ -5,7 +5,7 @@ use aya_ebpf::{
     macros::map,
     maps::PerCpuArray,
 };
-use weir_abi::{BEGINS_RUN, Direction, HoleReason, MAX_CHUNK_BYTES, RecordHeader};
+use weir_abi::{BEGINS_RUN, Direction, HoleReason, MAX_CHUNK_BYTES, MAX_HELLO_BYTES, RecordHeader};
 
 use crate::{
     arch::{self, Registers},
@@ -159,7 +159,7 @@ pub fn processor_walk() -> Option<*mut Walk> {
 
 /// Where the first `length` bytes of `buffer` are, if they are in one piece.
 #[inline(always)]
-fn beginning(buffer: Buffer, length: u64) -> Option<u64> {
+pub fn beginning(buffer: Buffer, length: u64) -> Option<u64> {
     if buffer.address == 0 {
         return None;
     }
@@ -216,6 +216,23 @@ pub fn asks_for_encryption(buffer: Buffer, length: u32) -> bool {
     // SAFETY: plain numbers.
     let asked: [u8; 8] = unsafe { read_user(address) };
     matches!(asked, [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f | 0x30])
+}
+
+/// Bytes of the TLS record of a handshake that `length` bytes of `buffer` begin with, or of what of
+/// it is of use; 0: they begin with none.
+#[inline(always)]
+pub fn handshake_record(buffer: Buffer, length: u32) -> u16 {
+    if length < 5 {
+        return 0;
+    }
+    let Some(address) = beginning(buffer, 5) else { return 0 };
+    // SAFETY: plain numbers.
+    let [kind, major, _, high, low]: [u8; 5] = unsafe { read_user(address) };
+    if kind != 22 || major != 3 {
+        return 0;
+    }
+    let bytes = 5 + (u32::from(high) << 8 | u32::from(low));
+    if bytes > u32::from(MAX_HELLO_BYTES) { MAX_HELLO_BYTES } else { bytes as u16 }
 }
 
 /// True when `buffer` begins as every TLS record does (RFC 8446 §5.1).

@@ -35,6 +35,12 @@ static CONFIG: Config = Config {
     task_pid: 0,
     task_signal: 0,
     signal_live: 0,
+    task_real_parent: 0,
+    task_cgroups: 0,
+    task_start_boottime: 0,
+    binprm_file: 0,
+    file_dentry: 0,
+    dentry_name: 0,
 };
 
 /// One field of [`CONFIG`].

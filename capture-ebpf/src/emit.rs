@@ -76,6 +76,16 @@ fn sized<const N: usize>(header: &RecordHeader, source: u64, length: u32) -> boo
     true
 }
 
+/// As [`data`], for at most [`MAX_HELLO_BYTES`](weir_abi::MAX_HELLO_BYTES).
+#[inline(always)]
+pub fn hello(header: &RecordHeader, source: u64, length: u32) -> bool {
+    if length <= 976 {
+        sized::<976>(header, source, length)
+    } else {
+        sized::<{ weir_abi::MAX_HELLO_BYTES as usize }>(header, source, length)
+    }
+}
+
 /// Most buffers that [`gather`] puts together.
 pub const GATHER_VECTORS: u64 = 3;
 /// Most bytes that [`gather`] puts together.

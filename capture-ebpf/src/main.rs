@@ -69,8 +69,8 @@ pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
 
 /// `sched_process_exec(struct task_struct *p, pid_t old_pid, struct linux_binprm *bprm)`
 #[raw_tracepoint(tracepoint = "sched_process_exec")]
-pub fn process_exec(_: RawTracePointContext) -> i32 {
-    process::exec();
+pub fn process_exec(ctx: RawTracePointContext) -> i32 {
+    process::exec(ctx.arg(0), ctx.arg(2));
     0
 }
 

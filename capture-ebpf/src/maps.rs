@@ -12,7 +12,7 @@ pub static SEGMENTS: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
 
 /// Process life, for the agent.
 #[map]
-pub static PROCESSES: RingBuf = RingBuf::with_byte_size(256 << 10, 0);
+pub static PROCESSES: RingBuf = RingBuf::with_byte_size(512 << 10, 0);
 
 /// Thread group id → what to do with it. Only listed processes are captured.
 #[map]
@@ -54,7 +54,7 @@ pub fn lose(reason: Loss, bytes: u64, exchanges: u64) {
 /// # Safety
 /// `counter` lies in a map value.
 #[inline(always)]
-unsafe fn add(counter: *mut u64, count: u64) {
+pub unsafe fn add(counter: *mut u64, count: u64) {
     // Not `AtomicU64`: the target is said to have loads and stores only, but every kernel knows
     // this instruction.
     // SAFETY: by the caller.

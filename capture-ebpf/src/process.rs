@@ -2,9 +2,9 @@
 
 use aya_ebpf::helpers::{
     bpf_get_current_pid_tgid,
-    generated::{bpf_get_current_task_btf, bpf_ktime_get_ns},
+    generated::{bpf_get_current_task_btf, bpf_ktime_get_ns, bpf_probe_read_kernel_str},
 };
-use weir_abi::{Loss, ProcessEvent, ProcessEventKind, Target};
+use weir_abi::{ExecEvent, Loss, ProcessEvent, ProcessEventKind, Target};
 
 use crate::{
     config::config,
@@ -25,19 +25,50 @@ fn tell(kind: ProcessEventKind, tgid: u32, parent: u32, port: u32) {
     }
 }
 
+const UNDECIDED: Target = Target { undecided: 1, tls: 0 };
+const BPF_NOEXIST: u64 = 1;
+
 /// The current process runs a new program. It is a target from its first instruction on, until
-/// the agent says otherwise: what a short program does would be over by then.
+/// the agent says otherwise: what a short program does would be over by then. What was decided
+/// about the program before says nothing of this one.
 #[inline(always)]
-pub fn exec() {
-    const BPF_NOEXIST: u64 = 1;
+pub fn exec(task: u64, program: u64) {
     let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
-    let _ = TARGETS.insert(&tgid, &Target { undecided: 1, tls: 0 }, BPF_NOEXIST);
-    tell(ProcessEventKind::Exec, tgid, 0, 0);
+    let _ = TARGETS.insert(&tgid, &UNDECIDED, 0);
+    // SAFETY: pointers and numbers, guarded reads, and a helper without arguments.
+    let exec = unsafe {
+        let above: u64 = read(task + u64::from(config!(task_real_parent)));
+        let groups: u64 = read(task + u64::from(config!(task_cgroups)));
+        let groups_above: u64 = read(above + u64::from(config!(task_cgroups)));
+        let file: u64 = read(program + u64::from(config!(binprm_file)));
+        let entry: u64 = read(file + u64::from(config!(file_dentry)));
+        let name: u64 = read(entry + u64::from(config!(dentry_name)));
+        let mut exec = ExecEvent {
+            event: ProcessEvent {
+                time_ns: bpf_ktime_get_ns(),
+                kind: ProcessEventKind::Exec as u32,
+                tgid,
+                parent: read(above + u64::from(config!(task_tgid))),
+                port: 0,
+            },
+            start_ns: read(task + u64::from(config!(task_start_boottime))),
+            in_parents_groups: u32::from(groups == groups_above),
+            name: [0; 60],
+        };
+        let room = exec.name.len() as u32;
+        bpf_probe_read_kernel_str(exec.name.as_mut_ptr().cast(), room, name as *const _);
+        exec
+    };
+    if PROCESSES.output::<ExecEvent>(&exec, 0).is_err() {
+        lose(Loss::ProcessRingFull, 0, 0);
+    }
 }
 
-/// The current process listens.
+/// The current process listens, for which a capture may want it: its first client may be there
+/// before the agent has decided.
 #[inline(always)]
 pub fn listen(tgid: u32, port: u16) {
+    let _ = TARGETS.insert(&tgid, &UNDECIDED, BPF_NOEXIST);
     tell(ProcessEventKind::Listen, tgid, 0, u32::from(port));
 }
 
@@ -63,7 +94,7 @@ pub fn fork(parent: u64, child: u64) {
     }
     // SAFETY: only its presence counts.
     if unsafe { TARGETS.get(&parent) }.is_some() {
-        let _ = TARGETS.insert(&child, &Target { undecided: 1, tls: 0 }, 0);
+        let _ = TARGETS.insert(&child, &UNDECIDED, 0);
         tell(ProcessEventKind::Fork, child, parent, 0);
     }
 }

@@ -35,7 +35,9 @@ const MSG_ERRQUEUE: i32 = 0x2000;
 
 const TCP_ESTABLISHED: i32 = 1;
 const TCP_SYN_SENT: i32 = 2;
+const TCP_FIN_WAIT1: i32 = 4;
 const TCP_CLOSE: i32 = 7;
+const TCP_LAST_ACK: i32 = 9;
 const TCP_LISTEN: i32 = 10;
 
 /// One call, as far as both ways in see it.
@@ -476,20 +478,53 @@ fn turn_to(state: &mut State, direction: Direction) {
     }
 }
 
-/// Takes note of encrypted bytes, which nobody can read: they are counted, not copied.
+/// Takes note of encrypted bytes, which nobody can read: they are counted. Of each direction the
+/// record that begins the handshake is copied: it is in the clear.
 #[inline(always)]
 fn pass(state: &mut State, call: &Call, place: &Place) {
     let header = header(state, call, place);
+    announce(state, call, &header);
+    if state.announced != 0 && place.unseen == 0 {
+        hello(state, call, &header);
+    }
     let bytes = u64::from(place.unseen) + u64::from(call.length);
     if matches!(call.direction, Direction::Ingress) {
         state.ingress += bytes;
     } else {
         state.egress += bytes;
     }
+}
+
+/// Copies what of a call is in the first record of its direction.
+#[inline(always)]
+fn hello(state: &mut State, call: &Call, header: &RecordHeader) {
+    let ingress = matches!(call.direction, Direction::Ingress);
+    if header.position == 0 {
+        let end = buffers::handshake_record(call.buffer, call.length);
+        if ingress {
+            state.ingress_hello_end = end;
+        } else {
+            state.egress_hello_end = end;
+        }
+    }
+    let end = u64::from(if ingress { state.ingress_hello_end } else { state.egress_hello_end });
+    if header.position >= end {
+        return;
+    }
+    let left = (end - header.position) as u32;
+    let length = if call.length < left { call.length } else { left };
+    if let Some(address) = buffers::beginning(call.buffer, u64::from(length)) {
+        emit::hello(&RecordHeader { flags: 0, ..*header }, address, length);
+    }
+}
+
+/// Tells of a connection on which TLS is spoken.
+#[inline(always)]
+fn announce(state: &mut State, call: &Call, header: &RecordHeader) {
     if state.announced != 0 {
         return;
     }
-    if emit::open(&header, |info| fill_info(info, state, call)) {
+    if emit::open(header, |info| fill_info(info, state, call)) {
         state.announced = 1;
     } else {
         lose(Loss::RingFull, u64::from(call.length), 0);
@@ -509,7 +544,7 @@ pub fn plaintext(
     stream: &mut State,
     tgid: u32,
     direction: Direction,
-    address: u64,
+    buffer: Buffer,
     length: u32,
     walk: *mut Walk,
 ) {
@@ -522,7 +557,7 @@ pub fn plaintext(
         stream.content = PLAIN;
         stream.first_direction = direction as u8;
     }
-    let (sequences, buffer) = (Sequences::UNKNOWN, Buffer::flat(address));
+    let sequences = Sequences::UNKNOWN;
     let call = Call { sock: 0, sequences, tgid, direction, length, buffer };
     let mut place = turn(stream, direction, sequences, first);
     // SAFETY: a helper without arguments.
@@ -663,6 +698,15 @@ pub fn state_change<S: Store>(sock: *const Sock, new_state: i32) {
             // SAFETY: a guarded read.
             let port: u16 = unsafe { socket::read(sock as u64 + u64::from(config!(skc_num))) };
             process::listen(current_tgid(), port);
+        }
+        TCP_FIN_WAIT1 | TCP_LAST_ACK => {
+            if let Some(state) = S::find(sock) {
+                // SAFETY: a map value.
+                let state = unsafe { &*state };
+                if state.content == ENCRYPTED {
+                    tls::ends_writing(state.connection);
+                }
+            }
         }
         TCP_CLOSE => {
             if let Some(state) = S::find(sock) {

@@ -65,7 +65,16 @@ pub struct State {
     pub joined: u8,
     /// Of plaintext: bit 0 when a read was seen from its beginning to its end, bit 1 a write.
     pub settled: u8,
-    pub reserved: [u8; 3],
+    /// Of plaintext: the process has ended its direction of the connection.
+    pub ended: u8,
+    /// Of plaintext: two writes were under way at once, so that nothing tells their order.
+    pub unordered: u8,
+    pub reserved: u8,
+    /// Where the first TLS record of each direction ends; 0: none that begins a handshake.
+    pub ingress_hello_end: u16,
+    pub egress_hello_end: u16,
+    /// Of plaintext: writes that have begun and not ended, where they are told at their beginning.
+    pub writers: u64,
 }
 
 impl State {
@@ -93,7 +102,12 @@ impl State {
         content: UNJUDGED,
         joined: 0,
         settled: 0,
-        reserved: [0; 3],
+        ended: 0,
+        unordered: 0,
+        reserved: 0,
+        ingress_hello_end: 0,
+        egress_hello_end: 0,
+        writers: 0,
     };
 }
 

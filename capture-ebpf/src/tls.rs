@@ -13,7 +13,10 @@
 //!
 //! A Go function goes on where its goroutine does, which may be another thread: there the
 //! goroutine takes the thread's place. It is in a register that Go reserves for it, also during
-//! system calls.
+//! system calls. One goroutine writes to a connection while another one reads from it, so that
+//! the answer may have been read when the write is still on its way out. There a write is told
+//! at its beginning, where its bytes are all there, and a read at its end: whatever answers a
+//! write is then told after it.
 //!
 //! Uprobes run with preemption on, so nothing per processor may be used here.
 
@@ -28,7 +31,7 @@ use weir_abi::{Direction, Loss, Role};
 use crate::{
     arch::{self, Registers},
     buffers::{self, Buffer, Walk, read_user},
-    maps::{TARGETS, lose},
+    maps::{TARGETS, add, lose},
     segment,
     state::State,
 };
@@ -77,6 +80,10 @@ struct Call {
     depth: u32,
     /// [`WRITE`], [`EX`] and [`HANDSHAKE`] as bits.
     kind: u32,
+    /// Connection of which this is a counted writer, or 0.
+    writes: u64,
+    /// The plaintext was told when the call began.
+    told: u64,
     walk: Walk,
 }
 
@@ -126,10 +133,10 @@ pub fn begins(registers: *const Registers, kind: u32) {
     // SAFETY: the program's own context.
     let ((session, buffer, _), fourth) =
         unsafe { (arch::arguments(registers), arch::fourth(registers)) };
-    enter(Caller::thread(), session, buffer, fourth, 0, kind);
+    let _ = enter(Caller::thread(), session, buffer, fourth, 0, kind);
 }
 
-/// A method of Go's `tls.Conn` begins: `(session, buffer)`.
+/// A method of Go's `tls.Conn` begins: `(session, buffer, length)`.
 #[inline(always)]
 pub fn go_begins(registers: *const Registers, kind: u32) {
     // SAFETY: the program's own context.
@@ -138,7 +145,55 @@ pub fn go_begins(registers: *const Registers, kind: u32) {
     };
     let [low, high] = stack_of(goroutine);
     let stack = if buffer >= low && buffer < high { high } else { 0 };
-    enter(Caller::goroutine(goroutine), session, buffer, 0, stack, kind);
+    if kind == HANDSHAKE {
+        // A new connection, at an address that another one may have had.
+        let tgid = bpf_get_current_pid_tgid() >> 32;
+        let _ = TLS_SESSIONS.remove(&Session { session, tgid });
+    }
+    let call = enter(Caller::goroutine(goroutine), session, buffer, 0, stack, kind);
+    if kind == WRITE
+        && let Some(call) = call
+    {
+        // SAFETY: the program's own context.
+        go_writes(call, unsafe { arch::go_third(registers) } as i64);
+    }
+}
+
+/// Tells what a write is about to write: nothing that answers it can have been told before.
+#[inline(always)]
+fn go_writes(pointer: *mut Call, length: i64) {
+    // SAFETY: as in `enter`.
+    let call = unsafe { &mut *pointer };
+    let Some(stream) = TLS_STREAMS.get_ptr_mut(&call.connection) else { return };
+    // SAFETY: map values.
+    unsafe {
+        if (*stream).ended != 0 {
+            // It is over, whatever the session's memory is by now.
+            return;
+        }
+        add(&raw mut (*stream).writers, 1);
+        call.writes = call.connection;
+        // Each of two that begin at once sees at least itself after its own addition, so one of
+        // them sees both.
+        if core::ptr::read_volatile(&raw const (*stream).writers) != 1 {
+            (*stream).unordered = 1;
+        }
+        let sound = (*stream).settled == SETTLED && (*stream).unordered == 0;
+        if !sound || length <= 0 || length > MAX_CALL_BYTES {
+            return;
+        }
+        call.told = 1;
+        let walk = &raw mut (*pointer).walk;
+        let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
+        segment::plaintext(
+            &mut *stream,
+            tgid,
+            Direction::Egress,
+            Buffer::flat(call.buffer),
+            length as u32,
+            walk,
+        );
+    }
 }
 
 /// The bounds of a goroutine's stack: `g.stack` is its first field.
@@ -161,13 +216,20 @@ impl Caller {
 }
 
 #[inline(always)]
-fn enter(caller: Caller, session: u64, buffer: u64, fourth: u64, stack: u64, kind: u32) {
+fn enter(
+    caller: Caller,
+    session: u64,
+    buffer: u64,
+    fourth: u64,
+    stack: u64,
+    kind: u32,
+) -> Option<*mut Call> {
     let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
     // SAFETY: the target's value is copied at once.
     let wanted = unsafe { TARGETS.get(&tgid) }
         .is_some_and(|target| target.undecided == 1 || target.tls != weir_abi::tls::IGNORE);
     if !wanted {
-        return;
+        return None;
     }
     let known = Session { session, tgid: u64::from(tgid) };
     // SAFETY: copied at once.
@@ -179,10 +241,9 @@ fn enter(caller: Caller, session: u64, buffer: u64, fourth: u64, stack: u64, kin
     let call = match TLS_CALLS.get_ptr_mut(&caller) {
         Some(call) => call,
         None => {
-            let Some(none) = NO_CALL.get(0) else { return };
+            let none = NO_CALL.get(0)?;
             let _ = TLS_CALLS.insert(&caller, none, 0);
-            let Some(call) = TLS_CALLS.get_ptr_mut(&caller) else { return };
-            call
+            TLS_CALLS.get_ptr_mut(&caller)?
         }
     };
     // SAFETY: a map value; it is this caller's alone.
@@ -190,7 +251,7 @@ fn enter(caller: Caller, session: u64, buffer: u64, fourth: u64, stack: u64, kin
         if kind == HANDSHAKE && (*call).depth > 0 && (*call).session == session {
             // Inside a call of the same session, which goes on afterwards.
             (*call).depth += 1;
-            return;
+            return None;
         }
         (*call).session = session;
         (*call).buffer = buffer;
@@ -199,8 +260,11 @@ fn enter(caller: Caller, session: u64, buffer: u64, fourth: u64, stack: u64, kin
         (*call).connection = connection;
         (*call).proven = 0;
         (*call).kind = kind;
+        (*call).writes = 0;
+        (*call).told = 0;
         (*call).depth = 1;
     }
+    Some(call)
 }
 
 /// The socket of `state`, on which TLS is spoken, moved the bytes in `buffer`: it is the socket of
@@ -357,9 +421,22 @@ fn leave(caller: Caller, result: i64, random_offset: u64) {
         return;
     }
     let stream = TLS_STREAMS.get_ptr_mut(&connection);
+    let mut was_settled = false;
     if let Some(stream) = stream {
         // SAFETY: a map value.
-        unsafe { (*stream).settled |= if call.kind & WRITE != 0 { 2 } else { 1 } };
+        unsafe {
+            was_settled = (*stream).settled == SETTLED;
+            (*stream).settled |= if call.kind & WRITE != 0 { 2 } else { 1 };
+        }
+    }
+    if call.writes != 0
+        && let Some(stream) = TLS_STREAMS.get_ptr_mut(&call.writes)
+    {
+        // SAFETY: a map value; minus one.
+        unsafe { add(&raw mut (*stream).writers, u64::MAX) };
+    }
+    if call.told == 1 {
+        return;
     }
     let length = if call.kind & EX == 0 {
         result
@@ -381,8 +458,23 @@ fn leave(caller: Caller, result: i64, random_offset: u64) {
         lose(Loss::TlsUnjoined, length as u64, 0);
         return;
     };
+    let mut buffer = Buffer::flat(buffer);
+    if caller.tgid != 0 && call.kind & WRITE != 0 {
+        // Too late for a write's bytes, since what answers them may have been told. Where its
+        // connection is read they are a gap.
+        if !was_settled {
+            lose(Loss::TlsLate, length as u64, 0);
+            return;
+        }
+        buffer = Buffer::UNKNOWN;
+    }
     // SAFETY: a map value.
-    if unsafe { (*stream).settled } != SETTLED {
+    let (settled, unordered) = unsafe { ((*stream).settled, (*stream).unordered) };
+    if unordered != 0 {
+        lose(Loss::TlsUnordered, length as u64, 0);
+        return;
+    }
+    if settled != SETTLED {
         lose(Loss::TlsLate, length as u64, 0);
         return;
     }
@@ -392,6 +484,15 @@ fn leave(caller: Caller, result: i64, random_offset: u64) {
         let walk = &raw mut (*pointer).walk;
         let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
         segment::plaintext(&mut *stream, tgid, direction, buffer, length as u32, walk);
+    }
+}
+
+/// The process has ended its direction of a connection on which TLS is spoken.
+#[inline(always)]
+pub fn ends_writing(connection: u64) {
+    if let Some(stream) = TLS_STREAMS.get_ptr_mut(&connection) {
+        // SAFETY: a map value.
+        unsafe { (*stream).ended = 1 };
     }
 }
 

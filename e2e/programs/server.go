@@ -1,4 +1,4 @@
-// A Go server of the component tests: `server ADDRESS [CERTIFICATE KEY]`.
+// A Go server of the component tests: `server ADDRESS [CERTIFICATE KEY [http2]]`.
 package main
 
 import (
@@ -37,8 +37,11 @@ func handle(response http.ResponseWriter, request *http.Request) {
 func main() {
 	server := http.Server{Addr: os.Args[1], Handler: http.HandlerFunc(handle)}
 	if len(os.Args) > 3 {
-		// HTTP/1 alone, whatever the client offers.
-		server.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){}
+		if len(os.Args) == 4 {
+			// HTTP/1 alone, whatever the client offers.
+			server.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){}
+			server.TLSConfig = &tls.Config{NextProtos: []string{"http/1.1"}}
+		}
 		log.Fatal(server.ListenAndServeTLS(os.Args[2], os.Args[3]))
 	}
 	log.Fatal(server.ListenAndServe())

@@ -65,6 +65,19 @@ pub fn syscalls() -> Result<PathBuf> {
     })
 }
 
+/// A C program, `programs/<name>.c`, of its own file alone.
+///
+/// # Errors
+///
+/// When the compiler fails.
+pub fn c_program(name: &str) -> Result<PathBuf> {
+    build(name, &format!("{name}.c"), |source, binary| {
+        let mut command = Command::new("cc");
+        command.args(["-O1", "-Wall", "-Wextra", "-Werror", "-o"]).arg(binary).arg(source);
+        command
+    })
+}
+
 /// The Go server (`programs/server.go`).
 ///
 /// # Errors

@@ -4,8 +4,8 @@
 mod tls;
 
 pub use self::tls::{
-    certificate, go_tls, gunicorn_tls, node_tls, openssl_inside, oversized_tls, postgres_tls,
-    python_tls, s_server_www,
+    certificate, go_tls, go_tls_http2, gunicorn_tls, node_tls, openssl_inside, oversized_tls,
+    postgres_tls, python_tls, s_server_www,
 };
 
 use std::{

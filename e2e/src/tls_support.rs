@@ -27,7 +27,7 @@ const fn untried(program: &'static str, state: &'static str) -> Case {
 }
 
 /// Everything that is claimed.
-pub const CASES: [Case; 25] = [
+pub const CASES: [Case; 28] = [
     read("OpenSSL 3, dynamic: curl, as a client", "curl_and_python_are_read_at_both_ends"),
     read("OpenSSL 3, dynamic: Python", "python_over_tls_gives_every_pair_byte_for_byte"),
     read(
@@ -62,6 +62,23 @@ pub const CASES: [Case; 25] = [
         "postgres_begins_tls_on_a_connection_that_is_under_way_and_is_read",
     ),
     read(
+        "Go `crypto/tls`, server: with symbols, stripped, PIE",
+        "go_servers_give_every_pair_byte_for_byte_with_and_without_symbols",
+    ),
+    read(
+        "Go `crypto/tls`, client, 64 connections: stripped, PIE",
+        "a_go_client_with_many_connections_gives_every_pair",
+    ),
+    read(
+        "Go `crypto/tls`, server, 64 connections",
+        "a_go_server_with_many_connections_gives_every_pair",
+    ),
+    opaque(
+        "HTTP/2 inside TLS (ALPN `h2`)",
+        "`http2` in `opaque_connections`",
+        "http2_inside_tls_is_counted_and_named",
+    ),
+    read(
         "64 connections at once; resumed sessions",
         "many_connections_at_once_and_resumed_ones_give_every_pair",
     ),
@@ -73,11 +90,6 @@ pub const CASES: [Case; 25] = [
         "Older connections of a library that encrypts in memory (Node)",
         "opaque: `AttachedLate`",
         "a_connection_whose_beginning_was_missed_in_memory_is_counted_as_late",
-    ),
-    opaque(
-        "Go `crypto/tls`, with symbols and stripped",
-        "opaque: `Go`",
-        "go_programs_are_counted_as_opaque_with_and_without_symbols",
     ),
     opaque(
         "A program without symbols, static or not (so is BoringSSL in most programs)",
@@ -137,6 +149,7 @@ mod tests {
     fn each_claim_has_a_test() {
         let sources = [
             "e2e/tests/tls/main.rs",
+            "e2e/tests/tls/go.rs",
             "e2e/tests/tls/opaque.rs",
             "e2e/tests/tls/others.rs",
             "e2e/tests/tls/software.rs",

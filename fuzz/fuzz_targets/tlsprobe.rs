@@ -4,7 +4,7 @@
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use weir_tlsprobe::{Cost, MAX_PROBES, ResultSite, examine_with_go};
+use weir_tlsprobe::{Cost, MAX_PROBES, ResultSite, examine};
 
 #[derive(Arbitrary, Debug)]
 struct File<'a> {
@@ -31,7 +31,7 @@ fuzz_target!(|file: File<'_>| {
 });
 
 fn check(elf: &[u8]) {
-    let Ok(plan) = examine_with_go(elf) else { return };
+    let Ok(plan) = examine(elf) else { return };
     assert!((1..=MAX_PROBES).contains(&plan.probes.len()));
     for probe in &plan.probes {
         assert!(probe.entry < elf.len() as u64);

@@ -93,6 +93,41 @@ impl Process {
     }
 }
 
+/// What the kernel side tells of a process that runs a new program.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Born {
+    pub(crate) pid: u32,
+    pub(crate) parent: u32,
+    /// It is in the control groups that its parent is in.
+    pub(crate) in_parents_groups: bool,
+    /// Nanoseconds from boot to its start.
+    pub(crate) start_ns: u64,
+    /// Its program, without a folder.
+    pub(crate) name: String,
+}
+
+/// What `/proc` counts in (`USER_HZ`).
+const TICKS_PER_SECOND: u64 = 100;
+
+impl Born {
+    /// The process, when nothing else is left of it. `parent` has the same control groups. What its
+    /// environment or an interpreter's arguments said is gone.
+    pub(crate) fn process(&self, parent: Option<&Process>) -> Option<Process> {
+        let named = !self.name.is_empty();
+        named.then(|| {
+            let process = Process {
+                pid: self.pid,
+                start_ticks: self.start_ns / (1_000_000_000 / TICKS_PER_SECOND),
+                exe: self.name.clone(),
+                unit: parent.and_then(|parent| parent.unit.clone()),
+                container: parent.and_then(|parent| parent.container.clone()),
+                ..Process::default()
+            };
+            process.labelled()
+        })
+    }
+}
+
 pub(crate) fn base_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
@@ -133,6 +168,19 @@ mod tests {
         assert_eq!(process.service, "shop-orders");
         process.declared_service = Some("orders-api".to_owned());
         assert_eq!(process.labelled().service, "orders-api");
+    }
+
+    #[test]
+    fn of_a_process_that_is_gone_the_name_and_its_parents_place_are_left() {
+        let parent = Process { unit: Some("shop.service".to_owned()), ..process() };
+        let name = "curl".to_owned();
+        let (in_parents_groups, start_ns) = (true, 1_230_000_000);
+        let born = Born { pid: 43, parent: 42, in_parents_groups, start_ns, name };
+        let process = born.process(Some(&parent)).unwrap();
+        assert_eq!((process.start_ticks, &*process.labels["weir.dev/exe"]), (123, "curl"));
+        assert_eq!(process.service, "shop");
+        assert_eq!(born.process(None).unwrap().service, "curl");
+        assert_eq!(Born { name: String::new(), ..born }.process(None), None);
     }
 
     #[test]

@@ -4,5 +4,6 @@ mod labels;
 pub(crate) mod scan;
 mod table;
 
+pub(crate) use labels::Born;
 pub use labels::Process;
 pub use table::ProcessTable;

@@ -4,11 +4,14 @@
 use std::{
     fs::{self, File},
     io::Read as _,
-    os::unix::fs::MetadataExt as _,
+    os::{
+        fd::{AsRawFd as _, OwnedFd},
+        unix::fs::MetadataExt as _,
+    },
     path::Path,
 };
 
-use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, open, openat2};
 
 /// Larger files are not read.
 const MAX_FILE_BYTES: u64 = 256 << 20;
@@ -86,7 +89,21 @@ impl Candidate {
 
 /// The program that `pid` runs.
 pub(super) fn program(pid: u32) -> Option<Candidate> {
-    Candidate::new(File::open(format!("/proc/{pid}/exe")).ok()?)
+    by_kernel(&format!("/proc/{pid}/exe"))
+}
+
+/// What a link of `/proc` stands for.
+fn by_kernel(path: &str) -> Option<Candidate> {
+    let found = open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    regular(found)
+}
+
+/// Opens what `found`, which is not open yet, names. To open a device is to use it, and a process
+/// chooses what lies under its root: so it is looked at first.
+fn regular(found: OwnedFd) -> Option<Candidate> {
+    let kind = FileType::from_raw_mode(fstat(&found).ok()?.st_mode);
+    (kind == FileType::RegularFile).then_some(())?;
+    Candidate::new(File::open(format!("/proc/self/fd/{}", found.as_raw_fd())).ok()?)
 }
 
 /// The libraries that `pid` has mapped, as far as their names are those of TLS libraries.
@@ -142,9 +159,7 @@ fn is_tls_library(path: &str) -> bool {
 
 /// Opens by the mapping itself, which finds also what was deleted or replaced; else by its path.
 fn open_mapped(pid: u32, range: &str, path: &str) -> Option<Candidate> {
-    let by_mapping = File::open(format!("/proc/{pid}/map_files/{range}")).ok();
-    by_mapping
-        .and_then(Candidate::new)
+    by_kernel(&format!("/proc/{pid}/map_files/{range}"))
         .or_else(|| in_root(pid, path.strip_suffix(" (deleted)").unwrap_or(path)))
 }
 
@@ -154,16 +169,19 @@ pub(super) fn usual(pid: u32) -> Vec<Candidate> {
 }
 
 fn in_root(pid: u32, path: &str) -> Option<Candidate> {
-    let root = File::open(format!("/proc/{pid}/root")).ok()?;
-    // Links are followed as the process would: an absolute one begins at its own root.
+    below(&File::open(format!("/proc/{pid}/root")).ok()?, path)
+}
+
+/// Links are followed as who has this root would: an absolute one begins there.
+fn below(root: &File, path: &str) -> Option<Candidate> {
     let found = openat2(
         root,
         Path::new(path),
-        OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK,
+        OFlags::PATH | OFlags::CLOEXEC,
         Mode::empty(),
         ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
     );
-    Candidate::new(File::from(found.ok()?))
+    regular(found.ok()?)
 }
 
 /// Device and inode of the root of `pid`.
@@ -200,5 +218,53 @@ mod tests {
         assert!(root(id).is_some());
         assert!(in_root(id, "../../../proc/self/exe").is_none_or(|found| found.id != program.id));
         assert!(super::program(u32::MAX).is_none());
+    }
+
+    #[test]
+    fn links_lead_nowhere_outside_of_their_root() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("root");
+        fs::create_dir_all(root.join("lib")).unwrap();
+        fs::write(folder.path().join("secret"), "outside").unwrap();
+        fs::write(root.join("inside"), "inside").unwrap();
+        let outside = folder.path().join("secret");
+        let links = [
+            ("absolute", outside.to_str().unwrap()),
+            ("climbs", "../../../../../../../../../../../../secret"),
+            ("magic", "/proc/self/root"),
+            ("itself", "itself"),
+            ("own", "/inside"),
+        ];
+        for (name, target) in links {
+            symlink(target, root.join("lib").join(name)).unwrap();
+        }
+        symlink(folder.path(), root.join("lib/folder")).unwrap();
+        // The kernel's own links lead to any file of any process.
+        symlink("/proc/self/exe", root.join("lib/exe")).unwrap();
+        let root = File::open(&root).unwrap();
+        for name in
+            ["absolute", "climbs", "magic", "itself", "exe", "folder/secret", "../../secret"]
+        {
+            assert!(below(&root, &format!("lib/{name}")).is_none(), "{name}");
+        }
+        assert_eq!(below(&root, "lib/own").unwrap().read().unwrap(), b"inside");
+        // With the machine's own root those links of the kernel are there, and not followed.
+        let machine = File::open("/").unwrap();
+        assert!(below(&machine, "proc/self/exe").is_none());
+        assert!(below(&machine, &format!("{}/root/lib/exe", folder.path().display())).is_none());
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        // To open it for reading would wait for somebody who writes.
+        let pipe = folder.path().join("libssl.so.3");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, FileType::Fifo, Mode::RUSR, 0).unwrap();
+        let root = File::open(folder.path()).unwrap();
+        assert!(below(&root, "libssl.so.3").is_none());
+        assert!(below(&root, ".").is_none());
+        assert!(below(&File::open("/").unwrap(), "dev/null").is_none());
+        assert!(by_kernel("/dev/null").is_none());
     }
 }

@@ -1,7 +1,7 @@
 //! Read-only globals of the kernel side, set before it is loaded.
 
 /// Version of every layout in this crate.
-pub const ABI_VERSION: u32 = 4;
+pub const ABI_VERSION: u32 = 5;
 
 /// Set as the read-only global `CONFIG`. Offsets are in bytes and come from the running
 /// kernel's BTF, since Rust programs carry no CO-RE relocations.
@@ -68,6 +68,18 @@ pub struct Config {
     pub task_signal: u32,
     /// `signal_struct.live`
     pub signal_live: u32,
+    /// `task_struct.real_parent`
+    pub task_real_parent: u32,
+    /// `task_struct.cgroups`
+    pub task_cgroups: u32,
+    /// `task_struct.start_boottime`
+    pub task_start_boottime: u32,
+    /// `linux_binprm.file`
+    pub binprm_file: u32,
+    /// `file.f_path.dentry`
+    pub file_dentry: u32,
+    /// `dentry.d_name.name`
+    pub dentry_name: u32,
 }
 
-const _: () = assert!(size_of::<Config>() == 120);
+const _: () = assert!(size_of::<Config>() == 144);

@@ -13,9 +13,9 @@ mod record;
 
 pub use config::{ABI_VERSION, Config};
 pub use loss::{Loss, LossCounter};
-pub use process::{ProcessEvent, ProcessEventKind, Target, tls};
+pub use process::{ExecEvent, ProcessEvent, ProcessEventKind, Target, tls};
 pub use record::{
-    AHEAD_OF_EGRESS, BEGINS_RUN, ConnectionInfo, Direction, HoleReason, PLAINTEXT,
+    AHEAD_OF_EGRESS, BEGINS_RUN, ConnectionInfo, Direction, HoleReason, MAX_HELLO_BYTES, PLAINTEXT,
     RECORD_HEADER_BYTES, RecordHeader, RecordKind, Role,
 };
 

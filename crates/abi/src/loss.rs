@@ -23,11 +23,13 @@ pub enum Loss {
     /// Plaintext of a connection that is older than its probes, before both directions were seen
     /// from a call's beginning to its end: something between may have been missed.
     TlsLate = 6,
+    /// Plaintext of a connection to which two writes went at once: nothing tells which came first.
+    TlsUnordered = 7,
 }
 
 impl Loss {
     /// Number of slots.
-    pub const COUNT: u32 = 7;
+    pub const COUNT: u32 = 8;
 
     /// Every reason, in slot order.
     pub const ALL: [Self; Self::COUNT as usize] = [
@@ -38,6 +40,7 @@ impl Loss {
         Self::ProcessRingFull,
         Self::TlsUnjoined,
         Self::TlsLate,
+        Self::TlsUnordered,
     ];
 
     /// Name for metrics and messages.
@@ -51,6 +54,7 @@ impl Loss {
             Self::ProcessRingFull => "process_ring_full",
             Self::TlsUnjoined => "tls_unjoined",
             Self::TlsLate => "tls_late",
+            Self::TlsUnordered => "tls_unordered",
         }
     }
 }

@@ -41,10 +41,24 @@ pub struct ProcessEvent {
     /// [`ProcessEventKind`] as its number.
     pub kind: u32,
     pub tgid: u32,
-    /// Parent process of a fork, else 0.
+    /// Parent process of a fork or of who runs a new program, else 0.
     pub parent: u32,
     /// Local port of a listen, else 0; host byte order.
     pub port: u32,
+}
+
+/// What an exec tells, of which the first part is as with all events: a short program is over before
+/// anybody looks at it, and nothing else says then what it was.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct ExecEvent {
+    pub event: ProcessEvent,
+    /// `CLOCK_BOOTTIME` nanoseconds of the process's start.
+    pub start_ns: u64,
+    /// 1 when it is in the control groups that its parent is in.
+    pub in_parents_groups: u32,
+    /// Name of the program's file without its folder, ended by a zero; cut when it is longer.
+    pub name: [u8; 60],
 }
 
 /// Value of the map `TARGETS`, keyed by thread group id: its presence means "capture".
@@ -71,3 +85,4 @@ pub mod tls {
 const _: () = assert!(size_of::<Target>() == 8);
 
 const _: () = assert!(size_of::<ProcessEvent>() == 24);
+const _: () = assert!(size_of::<ExecEvent>() == 96);

@@ -158,6 +158,10 @@ pub const AHEAD_OF_EGRESS: u8 = 2;
 /// counts for itself.
 pub const PLAINTEXT: u8 = 4;
 
+/// Most bytes of each direction's hello (RFC 8446 §4.1) that are copied: keys that withstand quantum
+/// computers take more than a thousand.
+pub const MAX_HELLO_BYTES: u16 = 4056;
+
 /// What is known of a connection at first sight.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -183,8 +187,9 @@ pub struct ConnectionInfo {
     /// 1 while the agent has not yet said whether the process is captured (see
     /// [`Target`](crate::Target)).
     pub undecided: u8,
-    /// 1 when its first bytes are a TLS record. Then its bytes are not copied: no record of them
-    /// follows but the close, whose positions count them, and those with [`PLAINTEXT`].
+    /// 1 when its first bytes are a TLS record. Then its bytes are not copied, but for those of the
+    /// record that begins the handshake of each direction, at most [`MAX_HELLO_BYTES`]: other
+    /// records are those with [`PLAINTEXT`], and the close, whose positions count all bytes.
     pub encrypted: u8,
     pub reserved: [u8; 4],
 }

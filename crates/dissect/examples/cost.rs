@@ -48,6 +48,7 @@ fn origin() -> Origin {
         server_name: None,
         is_tls: false,
         alpn: None,
+        tls_version: None,
         version: "v0.1.0".into(),
     }
 }

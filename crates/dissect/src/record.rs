@@ -38,8 +38,8 @@ pub struct Stamp {
 /// `None` without a request: a record must have a method and a path (contract, schema), and
 /// nothing is invented. Such exchanges are for the ledger alone.
 ///
-/// Beyond the contract's fields it may have the tags `incomplete` (why there is no
-/// response), `truncated` (`request`, `response` or `both`: the body is not whole) and
+/// Beyond the contract's fields it may have the tags `tlsVersion` (`1.0` to `1.3`), `incomplete`
+/// (why there is no response), `truncated` (`request`, `response` or `both`: the body is not whole) and
 /// `defects` (what the messages did against RFC 9112), and in `http.req` and `http.res`:
 /// `bodyBytes` (sent bytes of a body that is not whole), `bodyMissingBytes` (those that
 /// passed without a copy) and `headBase64` (the head, when the fields do not give it back
@@ -100,7 +100,7 @@ fn tags(
     request: &Message<RequestHead>,
     response: Option<&Message<ResponseHead>>,
 ) -> StringMap {
-    let mut tags = StringMap(Vec::with_capacity(15));
+    let mut tags = StringMap(Vec::with_capacity(16));
     tags.push("captureMode", "eBPF");
     tags.push("source", "goproxy");
     tags.push("sequence", number::decimal(sequence));
@@ -119,6 +119,9 @@ fn tags(
     tags.push("k8sAppPodName", origin.pod_name.clone());
     tags.push("k8sAppPodNamespace", origin.namespace.clone());
     tags.push("k8sClusterName", origin.cluster.clone());
+    if let Some(version) = origin.tls_version {
+        tags.push("tlsVersion", version);
+    }
     if let Some(half) = half {
         tags.push("incomplete", half.to_string());
     }

@@ -36,6 +36,8 @@ pub struct Origin {
     pub is_tls: bool,
     /// ALPN of the TLS connection, e.g. `h2`.
     pub alpn: Option<Text>,
+    /// `tlsVersion`, e.g. `1.3`.
+    pub tls_version: Option<&'static str>,
     /// `proxyVersion`, e.g. `v0.1.0`.
     pub version: Text,
 }

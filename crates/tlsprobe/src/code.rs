@@ -10,8 +10,8 @@ use crate::limits::{MAX_INSTRUCTION_BYTES, MAX_OFFSET};
 /// Registers as bits: the first arguments of a call in order, then the result.
 pub(crate) const ARGUMENTS: [u8; 4] = [1, 2, 4, 8];
 pub(crate) const RESULT: u8 = 16;
-/// What Go gives a function of `crypto/tls`: receiver, buffer and goroutine.
-pub(crate) const GO_ARGUMENTS: u8 = RESULT | 32 | 64;
+/// What Go gives a function of `crypto/tls`: receiver, buffer, its length and the goroutine.
+pub(crate) const GO_ARGUMENTS: u8 = RESULT | 32 | ARGUMENTS[3] | 64;
 /// What a callee may overwrite, of these.
 const BY_CALL: u8 = 31;
 

@@ -16,24 +16,14 @@ use crate::plan::{
 };
 use crate::version;
 
-/// Where the TLS functions of `elf`, a whole file, can be probed soundly. Those of Go cannot yet:
-/// a read may be told before the write that it answers, when the two are on different threads.
+/// Where the TLS functions of `elf`, a whole file, can be probed.
 pub fn examine(elf: &[u8]) -> Result<ProbePlan, Opaque> {
-    examine_for(elf, false)
-}
-
-/// As [`examine`], with the functions of Go.
-pub fn examine_with_go(elf: &[u8]) -> Result<ProbePlan, Opaque> {
-    examine_for(elf, true)
-}
-
-fn examine_for(elf: &[u8], with_go: bool) -> Result<ProbePlan, Opaque> {
     let image = Image::parse(elf)?;
-    let mut seen = Seen { with_go, ..Seen::default() };
+    let mut seen = Seen::default();
     for symbol in image.symbols() {
         seen.note(&image, symbol);
     }
-    if with_go && seen.probes.is_empty() && image.is_go() {
+    if seen.probes.is_empty() && image.is_go() {
         let functions = go::functions(&image).into_iter();
         seen.probes
             .extend(functions.filter_map(|(function, range)| {
@@ -86,8 +76,6 @@ fn has_rustls(text: &[u8]) -> bool {
 /// What the symbols tell.
 #[derive(Default)]
 struct Seen {
-    /// Whether Go's functions are looked at.
-    with_go: bool,
     probes: Vec<Probe>,
     boringssl: bool,
     client_random: Option<u32>,
@@ -110,7 +98,7 @@ impl Seen {
             return;
         }
         if let Some(function) = Function::from_go(symbol.name) {
-            if let Some(range) = symbol.range.filter(|_| self.with_go)
+            if let Some(range) = symbol.range
                 && self.probes.len() < MAX_PROBES
             {
                 self.probes.extend(go::probe(image, function, symbol.found, range));

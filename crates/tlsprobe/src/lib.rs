@@ -12,7 +12,7 @@ mod limits;
 mod plan;
 mod version;
 
-pub use examine::{examine, examine_with_go};
+pub use examine::examine;
 pub use limits::{
     MAX_ARGUMENT_STEPS, MAX_CANDIDATES, MAX_ELF_BYTES, MAX_PROBES, MAX_SEGMENTS, MAX_STEPS,
     MAX_SYMBOLS,

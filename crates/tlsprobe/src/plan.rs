@@ -234,7 +234,7 @@ pub enum Opaque {
     UnsupportedMachine,
     /// The functions are in another file that this one loads.
     ImportsOnly,
-    /// Go's own TLS.
+    /// Go's own TLS, in a program that is not as expected.
     Go,
     /// Java's own TLS.
     Java,

@@ -10,7 +10,7 @@ mod tests {
     use proptest::prelude::*;
     use weir_tlsprobe::{
         Arguments, Cost, Found, Function, Library, MAX_PROBES, MAX_STEPS, Opaque, Probe, ProbePlan,
-        ResultSite, Version, WhyUretprobe, examine, examine_with_go,
+        ResultSite, Version, WhyUretprobe, examine,
     };
 
     /// Where code starts in a made file, and what its address is more than that.
@@ -332,14 +332,11 @@ mod tests {
             Some(fs::read(at(name)).unwrap())
         };
         let Some(whole) = build("whole", "-ldflags=") else { return skipped("Go") };
-        assert_eq!(examine(&whole), Err(Opaque::Go));
-        let plan = examine_with_go(&whole).unwrap();
+        let plan = examine(&whole).unwrap();
         holds(&whole, &plan);
         assert_eq!((plan.library, plan.probes.len()), (Library::Go, 4), "{plan:?}");
         // What the linker leaves out moves nothing of the code.
-        let stripped = build("stripped", "-ldflags=-s -w").unwrap();
-        assert_eq!(examine(&stripped), Err(Opaque::Go));
-        let stripped = examine_with_go(&stripped).unwrap();
+        let stripped = examine(&build("stripped", "-ldflags=-s -w").unwrap()).unwrap();
         let places = |plan: &ProbePlan| -> BTreeSet<_> {
             let probes = plan.probes.iter();
             let place = |probe: &Probe| (probe.function, probe.entry, probe.arguments.offset);
@@ -354,9 +351,8 @@ mod tests {
             let line = names.lines().find(|line| line.trim_start().starts_with(&address)).unwrap();
             assert!(line.contains(" T crypto/tls.(*Conn)."), "{line}");
         }
-        let moved = build("moved", "-buildmode=pie").unwrap();
-        assert_eq!(examine(&moved), Err(Opaque::Go));
-        assert_eq!(examine_with_go(&moved).unwrap().probes.len(), 4);
+        let moved = examine(&build("moved", "-buildmode=pie").unwrap()).unwrap();
+        assert_eq!(moved.probes.len(), 4);
     }
 
     /// Found where a distribution puts it.
@@ -424,7 +420,7 @@ mod tests {
     }
 
     fn survives(elf: &[u8]) {
-        for plan in [examine(elf), examine_with_go(elf)].into_iter().flatten() {
+        if let Ok(plan) = examine(elf) {
             holds(elf, &plan);
         }
     }

@@ -117,6 +117,20 @@ pub fn go_tls(folder: &Path, flags: &[&str]) -> Result<Server> {
     Server::start("go", folder, loopback(port), command)
 }
 
+/// Starts Go's `net/http` with TLS and, for clients that want it, HTTP/2.
+///
+/// # Errors
+///
+/// When it does not build or start.
+pub fn go_tls_http2(folder: &Path) -> Result<Server> {
+    certificate(folder)?;
+    let port = free_port()?;
+    let mut command = command(artifacts::go("server", &[])?);
+    command.arg(format!("127.0.0.1:{port}"));
+    command.arg(folder.join("cert.pem")).arg(folder.join("key.pem")).arg("http2");
+    Server::start("go", folder, loopback(port), command)
+}
+
 /// Starts OpenSSL's own server, which answers with a page about the connection.
 ///
 /// # Errors

@@ -2,6 +2,7 @@
 //! cannot be read is counted.
 #![cfg(test)]
 
+mod go;
 mod opaque;
 mod others;
 mod short_lived;
@@ -155,23 +156,6 @@ fn openssl_inside_a_program_gives_every_pair_byte_for_byte() {
     assert_eq!((pairs.len(), ledger.lost_exchanges), (50, 0), "{ledger:?}");
     assert_eq!((ledger.tls_read, ledger.tls_opaque.len()), (1, 0), "{ledger:?}");
     check(&pairs, "IN");
-}
-
-#[test]
-#[ignore = "needs root and eBPF"]
-fn go_programs_are_counted_as_opaque_with_and_without_symbols() {
-    for flags in [&[][..], &["-ldflags=-s -w"]] {
-        let folder = tempfile::tempdir().unwrap();
-        let mut server = servers::go_tls(folder.path(), flags).unwrap();
-        let (ledger, pairs) = capture(folder.path(), &mut server, HOOKS[0], |server| {
-            traffic(folder.path(), server.address, VERSIONS[1], false);
-            server.wait_for_no_connections().unwrap();
-        });
-        assert_eq!((pairs.len(), ledger.lost_exchanges), (0, 0), "{flags:?} {ledger:?}");
-        assert_eq!((ledger.tls_read, ledger.opaque_connections), (0, 3), "{flags:?} {ledger:?}");
-        assert_eq!(ledger.tls_opaque, [("go".to_owned(), 3)].into(), "{flags:?} {ledger:?}");
-        assert!(server.is_unharmed());
-    }
 }
 
 #[test]

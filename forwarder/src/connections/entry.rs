@@ -6,7 +6,7 @@ use weir_abi::{
     AHEAD_OF_EGRESS, BEGINS_RUN, ConnectionInfo, Direction, HoleReason, PLAINTEXT, RecordHeader,
     Role,
 };
-use weir_dissect::{Connection, Event, Limits, Place, UndecodableReason};
+use weir_dissect::{Connection, Event, Hellos, Limits, Place, TlsFacts, UndecodableReason};
 use weir_link::TlsCoverage;
 
 use super::{
@@ -69,6 +69,8 @@ pub(super) struct Live {
     pub(super) early: Held,
     /// That record came.
     pub(super) early_is_due: bool,
+    /// Reads the beginning of the handshake, until plaintext comes.
+    hellos: Option<Box<Hellos>>,
     /// Plaintext came, or the end without any.
     pub(super) decrypted: bool,
     /// Asked why none came.
@@ -159,6 +161,7 @@ impl Unclaimed {
             clock: WallClock::default(),
             workload,
             cgroup_id: info.cgroup_id,
+            tls: TlsFacts::default(),
             as_server: None,
             as_client: None,
             origin: None,
@@ -193,6 +196,7 @@ impl Claim {
         {
             pipeline.tls(&facts, TlsNews::BeginsOpaque(why), book);
         }
+        let hellos = facts.encrypted.then(Box::default);
         State::Live(Box::new(Live {
             info,
             tgid,
@@ -200,6 +204,7 @@ impl Claim {
             stream,
             early: Held::default(),
             early_is_due: false,
+            hellos,
             decrypted: false,
             attribution,
             held_bytes: 0,
@@ -253,7 +258,7 @@ impl Live {
         let closes = matches!(body, RecordBody::Close { .. });
         if header.flags & AHEAD_OF_EGRESS != 0 && !egress && !self.early_is_due {
             if self.early.push(header, body) {
-                self.held_bytes = self.stream.held_bytes() + self.early.bytes();
+                self.held_bytes = self.holds();
                 return;
             }
             self.release_early(pipeline, book);
@@ -288,10 +293,22 @@ impl Live {
             time_ns,
         };
         if self.facts.encrypted && header.flags & PLAINTEXT == 0 {
-            if let RecordBody::Close { ingress_end } = body {
-                self.finish_encrypted(ingress_end.saturating_add(position), pipeline, book);
+            match body {
+                RecordBody::Close { ingress_end } => {
+                    self.finish_encrypted(ingress_end.saturating_add(position), pipeline, book);
+                }
+                RecordBody::Data(bytes) => {
+                    if let Some(hellos) = &mut self.hellos {
+                        hellos.data(place.direction, position, bytes);
+                    }
+                }
+                RecordBody::Open(_) | RecordBody::Hole => {}
             }
+            self.held_bytes = self.holds();
             return;
+        }
+        if let Some(hellos) = self.hellos.take() {
+            self.facts.tls = hellos.facts().clone();
         }
         if self.facts.encrypted && !std::mem::replace(&mut self.decrypted, true) {
             pipeline.tls(&self.facts, TlsNews::Read, book);
@@ -315,7 +332,13 @@ impl Live {
                 stream.close(*ingress_end, position, run, time_ns, &mut sink);
             }
         }
-        self.held_bytes = self.stream.held_bytes() + self.early.bytes();
+        self.held_bytes = self.holds();
+    }
+
+    /// Captured bytes that wait for something.
+    pub(super) fn holds(&self) -> usize {
+        let hellos = self.hellos.as_ref().map_or(0, |hellos| hellos.held_bytes());
+        self.stream.held_bytes() + self.early.bytes() + hellos
     }
 
     /// The end of a connection of which only plaintext could be read: without any it was opaque.

@@ -157,7 +157,7 @@ proptest! {
         for (connection, kind, length, body) in &script {
             table.record(&record(*connection, *kind, *length, body), &mut pipeline, &mut book);
             let held = table.table.values().map(|entry| match &entry.state {
-                State::Live(live) => live.stream.held_bytes() + live.early.bytes(),
+                State::Live(live) => live.holds(),
                 State::Waiting(waiting) => waiting.held.bytes(),
                 _ => 0,
             });

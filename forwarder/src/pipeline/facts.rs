@@ -3,7 +3,8 @@
 use std::{net::IpAddr, sync::Arc};
 
 use weir_abi::Role;
-use weir_rrpair::{Direction, Origin};
+use weir_dissect::TlsFacts;
+use weir_rrpair::{Direction, Origin, Text};
 
 use super::{CaptureSet, Identity};
 use crate::{attribution::Workload, clock::WallClock};
@@ -25,6 +26,8 @@ pub(crate) struct Facts {
     pub(crate) cgroup_id: u64,
     /// The wire is TLS; what is recorded of it was read in the clear at a library.
     pub(crate) encrypted: bool,
+    /// What its handshake told in the clear.
+    pub(crate) tls: TlsFacts,
     /// Captures that want it if the workload is the server, or the client.
     pub(crate) as_server: Option<Arc<CaptureSet>>,
     pub(crate) as_client: Option<Arc<CaptureSet>>,
@@ -68,9 +71,10 @@ impl Facts {
                 established: (self.established_ns > 0).then(|| clock.wall(self.established_ns)),
                 client: *client_end,
                 server: *server_end,
-                server_name: None,
+                server_name: self.tls.server_name.clone(),
                 is_tls: self.encrypted,
-                alpn: None,
+                alpn: self.tls.alpn.clone().map(Text::Owned),
+                tls_version: self.tls.version,
                 version: identity.version.clone(),
             })
         })

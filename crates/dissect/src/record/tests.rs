@@ -38,6 +38,7 @@ fn rocket() -> Origin {
         server_name: None,
         is_tls: false,
         alpn: None,
+        tls_version: None,
         version: "v0.1.0".into(),
     }
 }
