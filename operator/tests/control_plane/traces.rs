@@ -67,10 +67,13 @@ impl Collector {
             let has = |(key, value): &(&str, &str)| attribute(span, key).as_deref() == Some(*value);
             span["name"] == name && attributes.iter().all(has)
         };
-        until(&format!("there is a span {name} with {attributes:?}"), || async {
-            self.spans().into_iter().find(|(span, _)| fits(span))
-        })
-        .await
+        self.wait_for(&format!("there is a span {name} with {attributes:?}"), fits).await
+    }
+
+    /// Waits for a span that `fits`: the Collector writes a moment after it has answered.
+    async fn wait_for(&self, what: &str, fits: impl Fn(&Value) -> bool) -> (Value, Value) {
+        let found = || async { self.spans().into_iter().find(|(span, _)| fits(span)) };
+        until(what, found).await
     }
 }
 
@@ -108,12 +111,12 @@ async fn sends(world: &World, operator: Operator, collector: &Collector) {
     assert_eq!(attribute(&bad, "object.ready").as_deref(), Some("InvalidFilter"));
     // What is left is sent at the end: the last pass of all, too.
     assert!(operator.end().await.success());
-    let passes: Vec<Value> = collector.spans().into_iter().map(|(span, _)| span).collect();
-    let pass = passes.iter().find(|span| span["spanId"] == bad["parentSpanId"]).unwrap();
+    let is_its_pass = |span: &Value| span["spanId"] == bad["parentSpanId"];
+    let (pass, _) = collector.wait_for("the pass that wrote it has a span", is_its_pass).await;
     assert_eq!(pass["name"], "reconcile");
     assert_eq!(pass["traceId"], bad["traceId"]);
-    assert_eq!(attribute(pass, "result").as_deref(), Some("done"));
-    assert!(attribute(pass, "exporters").is_some(), "{pass:#}");
+    assert_eq!(attribute(&pass, "result").as_deref(), Some("done"));
+    assert!(attribute(&pass, "exporters").is_some(), "{pass:#}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
