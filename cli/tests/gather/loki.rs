@@ -111,6 +111,23 @@ fn more_lines_of_one_nanosecond_than_a_page_holds_all_come() {
 }
 
 #[test]
+fn a_query_that_gives_numbers_is_an_error_that_says_so() {
+    let told = answers(lines(NOON, 10, 0), 5_000);
+    let url = fake(move |asked| {
+        if asked.line.contains("/query_range?") {
+            let series = json!({ "metric": {}, "values": [[0.5, "10"]] });
+            let data = json!({ "resultType": "matrix", "result": [series] });
+            return (200, json!({ "status": "success", "data": data }).to_string());
+        }
+        told(asked)
+    });
+    let out = tempfile::tempdir().unwrap();
+    let ended = loki(&url, out.path(), &[]);
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    assert!(ended.stderr.contains("gives numbers, not lines"), "{}", ended.stderr);
+}
+
+#[test]
 fn lines_of_one_nanosecond_that_nothing_tells_apart_are_an_error() {
     let mut all = lines(NOON, 5, 0);
     all.extend((0..100).map(|_| {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail, ensure};
 use http::Method;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Map, Value};
 
 use super::{line, query::Cell};
@@ -50,8 +50,8 @@ struct Answer {
 enum Data {
     Streams(Vec<Stream>),
     Vector(Vec<Sample>),
-    #[serde(other)]
-    Matrix,
+    Matrix(IgnoredAny),
+    Scalar(IgnoredAny),
 }
 
 #[derive(Deserialize)]
@@ -289,7 +289,7 @@ impl Search {
             Data::Vector(samples) => samples
                 .first()
                 .map_or(Ok(0), |sample| sample.value.1.parse().context("its count is no number")),
-            Data::Streams(_) | Data::Matrix => bail!("it answers something else than a count"),
+            _ => bail!("it answers something else than a count"),
         }
     }
 
