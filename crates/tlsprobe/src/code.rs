@@ -122,13 +122,15 @@ fn flow(instruction: &Instruction) -> Flow {
         FlowControl::Call | FlowControl::IndirectCall => Flow::Call,
         FlowControl::UnconditionalBranch if near => Flow::Jump(instruction.near_branch_target()),
         FlowControl::ConditionalBranch if near => Flow::Branch(instruction.near_branch_target()),
-        FlowControl::Return => Flow::Return,
+        FlowControl::Return if instruction.mnemonic() == Mnemonic::Ret => Flow::Return,
         FlowControl::IndirectBranch if instruction.is_ip_rel_memory_operand() => Flow::Linked,
         FlowControl::Exception => Flow::Stop,
         FlowControl::Interrupt if instruction.code() == Code::Int3 => Flow::Stop,
+        // Returns to other segments are among them.
         FlowControl::UnconditionalBranch
         | FlowControl::ConditionalBranch
         | FlowControl::IndirectBranch
+        | FlowControl::Return
         | FlowControl::Interrupt
         | FlowControl::XbeginXabortXend => Flow::Indirect,
     }
@@ -204,6 +206,7 @@ mod tests {
         assert_eq!(step(&[0x78, 0xfe]).flow, Flow::Branch(0x1000));
         assert_eq!(step(&[0xff, 0x25, 0, 0, 0, 0]).flow, Flow::Linked);
         assert_eq!(step(&[0xff, 0xe0]).flow, Flow::Indirect);
+        assert_eq!((step(&[0xc3]).flow, step(&[0xcb]).flow), (Flow::Return, Flow::Indirect));
         assert_eq!(step(&[0x0f, 0x0b]).flow, Flow::Stop);
         assert_eq!(step(&[0xcd, 0x80]).flow, Flow::Indirect);
         assert!(Steps::new().decode(&[0x06], 0).is_none());
