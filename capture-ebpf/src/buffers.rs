@@ -196,14 +196,22 @@ pub fn client_random(buffer: Buffer, length: u32) -> Option<[u8; 32]> {
 /// header of its record: those who read first ask for that alone.
 #[inline(always)]
 pub fn begins_tls(buffer: Buffer, length: u32) -> bool {
-    let Some(address) = beginning(buffer, u64::from(TLS_HEADER_BYTES)) else { return false };
-    // SAFETY: plain numbers.
-    let [kind, major, minor, high, low]: [u8; 5] = unsafe { read_user(address) };
-    let record = TLS_HEADER_BYTES + (u32::from(high) << 8 | u32::from(low));
-    kind == 22 && major == 3 && minor <= 3 && (length == TLS_HEADER_BYTES || length == record)
+    let Some((minor, record)) = handshake_header(buffer) else { return false };
+    minor <= 3 && (length == TLS_HEADER_BYTES || length == record)
 }
 
 const TLS_HEADER_BYTES: u32 = 5;
+
+/// Minor version, and length with its header, of the TLS record of a handshake that `buffer`
+/// begins with.
+#[inline(always)]
+fn handshake_header(buffer: Buffer) -> Option<(u8, u32)> {
+    let address = beginning(buffer, u64::from(TLS_HEADER_BYTES))?;
+    // SAFETY: plain numbers.
+    let [kind, major, minor, high, low]: [u8; 5] = unsafe { read_user(address) };
+    let record = TLS_HEADER_BYTES + (u32::from(high) << 8 | u32::from(low));
+    if kind == 22 && major == 3 { Some((minor, record)) } else { None }
+}
 
 /// With these eight bytes a Postgres client asks for TLS, or for GSSAPI (PostgreSQL: Message
 /// Formats, SSLRequest and GSSENCRequest).
@@ -222,17 +230,11 @@ pub fn asks_for_encryption(buffer: Buffer, length: u32) -> bool {
 /// it is of use; 0: they begin with none.
 #[inline(always)]
 pub fn handshake_record(buffer: Buffer, length: u32) -> u16 {
-    if length < 5 {
+    if length < TLS_HEADER_BYTES {
         return 0;
     }
-    let Some(address) = beginning(buffer, 5) else { return 0 };
-    // SAFETY: plain numbers.
-    let [kind, major, _, high, low]: [u8; 5] = unsafe { read_user(address) };
-    if kind != 22 || major != 3 {
-        return 0;
-    }
-    let bytes = 5 + (u32::from(high) << 8 | u32::from(low));
-    if bytes > u32::from(MAX_HELLO_BYTES) { MAX_HELLO_BYTES } else { bytes as u16 }
+    let Some((_, record)) = handshake_header(buffer) else { return 0 };
+    if record > u32::from(MAX_HELLO_BYTES) { MAX_HELLO_BYTES } else { record as u16 }
 }
 
 /// True when `buffer` begins as every TLS record does (RFC 8446 §5.1).

@@ -9,6 +9,9 @@ const PRETTY = 512 * 1024, HEX = 64 * 1024;
 /** Levels that are indented: a body of opening brackets alone must not grow with its square. */
 const DEEPEST = 40;
 
+/** Before a line at this level. @param {number} depth */
+const blanks = (depth) => "  ".repeat(Math.min(depth, DEEPEST));
+
 /** @param {string} base64 @returns {Uint8Array} */
 export function bytesOf(base64) {
   const text = atob(base64);
@@ -119,12 +122,12 @@ function indent(text) {
     if (token === "{" || token === "[") {
       const closes = next === "}" || next === "]";
       depth += 1;
-      out += closes ? token : `${token}\n${"  ".repeat(Math.min(depth, DEEPEST))}`;
+      out += closes ? token : `${token}\n${blanks(depth)}`;
     } else if (token === "}" || token === "]") {
       depth -= 1;
       const opened = tokens[at - 1] === "{" || tokens[at - 1] === "[";
-      out += opened ? token : `\n${"  ".repeat(Math.min(depth, DEEPEST))}${token}`;
-    } else if (token === ",") out += `,\n${"  ".repeat(Math.min(depth, DEEPEST))}`;
+      out += opened ? token : `\n${blanks(depth)}${token}`;
+    } else if (token === ",") out += `,\n${blanks(depth)}`;
     else out += token === ":" ? ": " : token;
   });
   return out;
@@ -149,7 +152,7 @@ function xml(text) {
   let depth = 0;
   return text.replace(/>\s*</g, ">\n<").split("\n").map((line) => {
     if (/^<\//.test(line)) depth = Math.max(0, depth - 1);
-    const out = "  ".repeat(Math.min(depth, DEEPEST)) + line;
+    const out = blanks(depth) + line;
     if (/^<[^!?/][^>]*[^/]>$/.test(line) || /^<[a-z]>$/i.test(line)) depth += 1;
     return out;
   }).join("\n");

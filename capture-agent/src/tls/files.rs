@@ -106,17 +106,15 @@ fn regular(found: OwnedFd) -> Option<Candidate> {
     Candidate::new(File::open(format!("/proc/self/fd/{}", found.as_raw_fd())).ok()?)
 }
 
-/// The libraries that `pid` has mapped, as far as their names are those of TLS libraries.
-pub(super) fn mapped(pid: u32) -> Vec<Candidate> {
-    let text = maps(pid);
-    let lines = text.lines().filter_map(mapping).filter(|(_, path)| is_tls_library(path));
+/// What `maps` of `pid` lists by the name of a TLS library.
+pub(super) fn named(pid: u32, maps: &str) -> Vec<Candidate> {
+    let lines = maps.lines().filter_map(mapping).filter(|(_, path)| is_tls_library(path));
     lines.take(MAX_LIBRARIES).filter_map(|(range, path)| open_mapped(pid, range, path)).collect()
 }
 
-/// What else `pid` has mapped that may have TLS functions.
-pub(super) fn mapped_unnamed(pid: u32) -> Vec<Candidate> {
-    let text = maps(pid);
-    let lines = text.lines().filter_map(mapping).filter(|(_, path)| !is_tls_library(path));
+/// What else `maps` of `pid` lists that may have TLS functions.
+pub(super) fn unnamed(pid: u32, maps: &str) -> Vec<Candidate> {
+    let lines = maps.lines().filter_map(mapping).filter(|(_, path)| !is_tls_library(path));
     let lines = lines.take(MAX_MAPPINGS);
     let mut left = MAX_UNNAMED_BYTES;
     lines
@@ -131,7 +129,8 @@ pub(super) fn mapped_unnamed(pid: u32) -> Vec<Candidate> {
         .collect()
 }
 
-fn maps(pid: u32) -> String {
+/// The kernel's list of what `pid` has mapped.
+pub(super) fn maps(pid: u32) -> String {
     let mut text = Vec::new();
     if let Ok(file) = File::open(format!("/proc/{pid}/maps"))
         && let Err(error) = file.take(MAX_MAPS_BYTES).read_to_end(&mut text)

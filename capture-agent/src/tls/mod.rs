@@ -67,24 +67,22 @@ impl Libraries {
         if let Some(program) = files::program(pid) {
             coverage = self.take(pid, &program, kernel);
         }
-        for library in files::mapped(pid) {
-            let found = self.take(pid, &library, kernel);
-            if is_probed(found) || coverage == NOTHING {
-                coverage = found;
-            }
-        }
-        if new && !is_probed(coverage) {
-            self.take_usual(pid, kernel);
-        }
-        // What a new process will map is not known yet; a library in another one has no name of
-        // its own.
-        if !new {
-            for library in files::mapped_unnamed(pid) {
+        let maps = files::maps(pid);
+        let mut take_all = |libraries: Vec<Candidate>| {
+            for library in libraries {
                 let found = self.take(pid, &library, kernel);
                 if is_probed(found) || coverage == NOTHING {
                     coverage = found;
                 }
             }
+        };
+        take_all(files::named(pid, &maps));
+        if !new {
+            // A library in another one has no name of its own. What a new process will map is not
+            // known yet.
+            take_all(files::unnamed(pid, &maps));
+        } else if !is_probed(coverage) {
+            self.take_usual(pid, kernel);
         }
         self.processes.insert(pid, Known { coverage, looked: Instant::now() });
         coverage

@@ -37,7 +37,7 @@ pub(crate) fn survey() -> Survey {
         let mut opaque = None;
         let mut readable = false;
         for (candidate, own) in std::iter::once((program, true))
-            .chain(files::mapped(pid).into_iter().map(|library| (library, false)))
+            .chain(files::named(pid, &files::maps(pid)).into_iter().map(|library| (library, false)))
         {
             match verdict(&candidate, &mut known, &mut left) {
                 Some(Ok(())) => readable = true,

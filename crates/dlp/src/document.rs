@@ -113,7 +113,7 @@ impl TransformChain {
         let mut chain = Chain { when: Some(self.rule()?), ..Chain::default() };
         match end.kind.as_str() {
             "dlp_field" => {
-                chain.wants_json.clone_from(&places.json.then(|| places.bodies()));
+                chain.wants_json = places.json.then(|| places.bodies());
                 chain.paths = places.paths;
             }
             "dlp_json" if !places.body || places.json => return Err(ChainFault::NoBody),

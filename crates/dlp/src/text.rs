@@ -158,10 +158,13 @@ fn may_be_text(engine: &GeneralPurpose, digits: &[u8]) -> bool {
     let Some(Ok(6)) = digits.get(..8).map(|digits| engine.decode_slice(digits, &mut first)) else {
         return true;
     };
-    let control = |byte: &u8| byte.is_ascii_control() && !byte.is_ascii_whitespace();
     let whole =
         std::str::from_utf8(&first).map_or_else(|error| error.error_len().is_none(), |_| true);
-    packed(&first) || (whole && !first.iter().any(control))
+    packed(&first) || (whole && !first.iter().any(|byte| is_odd_control(*byte)))
+}
+
+fn is_odd_control(byte: u8) -> bool {
+    byte.is_ascii_control() && !byte.is_ascii_whitespace()
 }
 
 fn packed(bytes: &[u8]) -> bool {
@@ -173,8 +176,9 @@ fn is_text(bytes: &[u8]) -> bool {
     if packed(bytes) {
         return true;
     }
-    let control = |byte: &u8| byte.is_ascii_control() && !byte.is_ascii_whitespace();
-    !bytes.is_empty() && !bytes.iter().any(control) && std::str::from_utf8(bytes).is_ok()
+    !bytes.is_empty()
+        && !bytes.iter().any(|byte| is_odd_control(*byte))
+        && std::str::from_utf8(bytes).is_ok()
 }
 
 /// Runs of base64, with line breaks inside where every line is of one length.

@@ -28,18 +28,23 @@ pub fn certificate(folder: &Path) -> Result<()> {
     run(openssl).map(drop)
 }
 
+/// Starts a program that takes a port and the files of a certificate and its key.
+fn with_certificate(name: &str, folder: &Path, mut command: Command) -> Result<Server> {
+    certificate(folder)?;
+    let port = free_port()?;
+    command.arg(port.to_string()).arg(folder.join("cert.pem")).arg(folder.join("key.pem"));
+    Server::start(name, folder, loopback(port), command)
+}
+
 /// Starts the server of Python's standard library with TLS, of any version that the client wants.
 ///
 /// # Errors
 ///
 /// When it does not start.
 pub fn python_tls(folder: &Path) -> Result<Server> {
-    certificate(folder)?;
-    let port = free_port()?;
     let mut command = command("/usr/bin/python3");
-    command.arg(artifacts::program("server.py")).arg(port.to_string());
-    command.arg(folder.join("cert.pem")).arg(folder.join("key.pem"));
-    Server::start("python", folder, loopback(port), command)
+    command.arg(artifacts::program("server.py"));
+    with_certificate("python", folder, command)
 }
 
 /// Starts Node's own HTTPS server, whose TLS library never sees the socket.
@@ -48,12 +53,9 @@ pub fn python_tls(folder: &Path) -> Result<Server> {
 ///
 /// When it does not start.
 pub fn node_tls(folder: &Path) -> Result<Server> {
-    certificate(folder)?;
-    let port = free_port()?;
     let mut command = command("node");
-    command.arg(artifacts::program("server.js")).arg(port.to_string());
-    command.arg(folder.join("cert.pem")).arg(folder.join("key.pem"));
-    Server::start("node", folder, loopback(port), command)
+    command.arg(artifacts::program("server.js"));
+    with_certificate("node", folder, command)
 }
 
 /// As [`super::gunicorn`], with TLS.
@@ -77,7 +79,8 @@ pub fn gunicorn_tls(folder: &Path) -> Result<Server> {
 ///
 /// When it does not build or start.
 pub fn openssl_inside(folder: &Path, inside: Inside) -> Result<Server> {
-    echo_tls(folder, &artifacts::with_openssl_inside("tlsecho", inside)?)
+    let program = artifacts::with_openssl_inside("tlsecho", inside)?;
+    with_certificate("tlsecho", folder, command(program))
 }
 
 /// As [`openssl_inside`], of a program that is larger than what is examined.
@@ -92,15 +95,7 @@ pub fn oversized_tls(folder: &Path) -> Result<Server> {
     let file = fs::OpenOptions::new().write(true).open(&program).context("open a program")?;
     file.set_len(300 << 20).context("make a program larger")?;
     drop(file);
-    echo_tls(folder, &program)
-}
-
-fn echo_tls(folder: &Path, program: &Path) -> Result<Server> {
-    certificate(folder)?;
-    let port = free_port()?;
-    let mut command = command(program);
-    command.arg(port.to_string()).arg(folder.join("cert.pem")).arg(folder.join("key.pem"));
-    Server::start("tlsecho", folder, loopback(port), command)
+    with_certificate("tlsecho", folder, command(program))
 }
 
 /// Starts Go's `net/http` with TLS, built with these flags.
@@ -109,12 +104,7 @@ fn echo_tls(folder: &Path, program: &Path) -> Result<Server> {
 ///
 /// When it does not build or start.
 pub fn go_tls(folder: &Path, flags: &[&str]) -> Result<Server> {
-    certificate(folder)?;
-    let port = free_port()?;
-    let mut command = command(artifacts::go("server", flags)?);
-    command.arg(format!("127.0.0.1:{port}"));
-    command.arg(folder.join("cert.pem")).arg(folder.join("key.pem"));
-    Server::start("go", folder, loopback(port), command)
+    go_server(folder, flags, None)
 }
 
 /// Starts Go's `net/http` with TLS and, for clients that want it, HTTP/2.
@@ -123,11 +113,15 @@ pub fn go_tls(folder: &Path, flags: &[&str]) -> Result<Server> {
 ///
 /// When it does not build or start.
 pub fn go_tls_http2(folder: &Path) -> Result<Server> {
+    go_server(folder, &[], Some("http2"))
+}
+
+fn go_server(folder: &Path, flags: &[&str], protocol: Option<&str>) -> Result<Server> {
     certificate(folder)?;
     let port = free_port()?;
-    let mut command = command(artifacts::go("server", &[])?);
+    let mut command = command(artifacts::go("server", flags)?);
     command.arg(format!("127.0.0.1:{port}"));
-    command.arg(folder.join("cert.pem")).arg(folder.join("key.pem")).arg("http2");
+    command.arg(folder.join("cert.pem")).arg(folder.join("key.pem")).args(protocol);
     Server::start("go", folder, loopback(port), command)
 }
 

@@ -15,7 +15,7 @@ use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::SocketAddr,
     path::Path,
-    process::{Command, Stdio},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
 use weir_e2e::{
@@ -216,35 +216,54 @@ fn s_client(address: SocketAddr, words: &[&OsStr]) -> bool {
     said.contains("Reused, TLSv1.2")
 }
 
+/// OpenSSL's own client with a connection that stays open.
+struct OpenClient {
+    process: Child,
+    to: ChildStdin,
+    from: BufReader<ChildStdout>,
+}
+
+impl OpenClient {
+    fn connect(address: SocketAddr) -> Self {
+        let mut client = Command::new("openssl");
+        client.args(["s_client", "-quiet", "-ign_eof", "-connect", &address.to_string()]);
+        client.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut process = client.spawn().unwrap();
+        let (to, from) = (process.stdin.take().unwrap(), process.stdout.take().unwrap());
+        Self { process, to, from: BufReader::new(from) }
+    }
+
+    /// One request, and all of its answer.
+    fn exchange(&mut self, size: usize) {
+        write!(self.to, "GET /bytes/{size} HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        let mut line = String::new();
+        while line != "\r\n" {
+            line.clear();
+            assert_ne!(self.from.read_line(&mut line).unwrap(), 0, "the server closed");
+        }
+        self.from.read_exact(&mut vec![0; size]).unwrap();
+    }
+
+    fn end(mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
+
 #[test]
 #[ignore = "needs root and eBPF"]
 fn a_connection_that_is_older_than_the_capture_is_read_from_then_on() {
     let folder = tempfile::tempdir().unwrap();
     let mut server = servers::python_tls(folder.path()).unwrap();
-    let mut client = Command::new("openssl");
-    client.args(["s_client", "-quiet", "-ign_eof", "-connect", &server.address.to_string()]);
-    client.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut client = client.spawn().unwrap();
-    let (mut to, mut from) =
-        (client.stdin.take().unwrap(), BufReader::new(client.stdout.take().unwrap()));
-    let mut exchange = |size: usize| {
-        write!(to, "GET /bytes/{size} HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
-        let mut line = String::new();
-        while line != "\r\n" {
-            line.clear();
-            assert_ne!(from.read_line(&mut line).unwrap(), 0, "the server closed");
-        }
-        from.read_exact(&mut vec![0; size]).unwrap();
-    };
-    exchange(10);
+    let mut client = OpenClient::connect(server.address);
+    client.exchange(10);
     let (ledger, pairs) = capture(folder.path(), &mut server, HOOKS[0], |_| {
         // The server is in a read that began before the probes were there.
-        exchange(20);
-        exchange(30);
-        exchange(40);
+        client.exchange(20);
+        client.exchange(30);
+        client.exchange(40);
     });
-    client.kill().unwrap();
-    client.wait().unwrap();
+    client.end();
     assert_eq!((pairs.len(), ledger.lost_exchanges), (2, 0), "{ledger:?}");
     check(&pairs, "IN");
 }

@@ -1,11 +1,8 @@
 //! What cannot be read is counted, with the reason.
 
-use std::{
-    io::{BufRead as _, BufReader, Read as _, Write as _},
-    process::{Command, Stdio},
-};
+use std::process::Stdio;
 
-use super::{capture, capture_clients, curl};
+use super::{OpenClient, capture, capture_clients, curl};
 use weir_e2e::{
     artifacts::{self, Inside},
     capture::HOOKS,
@@ -85,26 +82,11 @@ fn a_client_with_rustls_is_counted_as_opaque() {
 fn a_connection_whose_beginning_was_missed_in_memory_is_counted_as_late() {
     let folder = tempfile::tempdir().unwrap();
     let mut server = servers::node_tls(folder.path()).unwrap();
-    let mut client = Command::new("openssl");
-    client.args(["s_client", "-quiet", "-ign_eof", "-connect", &server.address.to_string()]);
-    client.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut client = client.spawn().unwrap();
-    let (mut to, mut from) =
-        (client.stdin.take().unwrap(), BufReader::new(client.stdout.take().unwrap()));
-    let mut exchange = |size: usize| {
-        write!(to, "GET /bytes/{size} HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
-        let mut line = String::new();
-        while line != "\r\n" {
-            line.clear();
-            assert_ne!(from.read_line(&mut line).unwrap(), 0, "the server closed");
-        }
-        from.read_exact(&mut vec![0; size]).unwrap();
-    };
-    exchange(10);
+    let mut client = OpenClient::connect(server.address);
+    client.exchange(10);
     let (ledger, pairs) = capture(folder.path(), &mut server, HOOKS[0], |server| {
-        exchange(2000);
-        client.kill().unwrap();
-        client.wait().unwrap();
+        client.exchange(2000);
+        client.end();
         server.wait_for_no_connections().unwrap();
     });
     assert_eq!(pairs.len(), 0);

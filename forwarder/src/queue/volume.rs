@@ -67,8 +67,7 @@ impl Volume {
         if total.saturating_add(more) <= everybodys {
             return true;
         }
-        let own_part = own_parts(self.limit / 2, used);
-        let part = |key: &ObjectKey| own_part(key).unwrap_or(0);
+        let part = own_parts(self.limit / 2, used);
         let mine = used.get(key).copied().unwrap_or(0) + more;
         if mine <= part(key) {
             return true;
@@ -82,13 +81,13 @@ impl Volume {
 }
 
 /// What of `bytes` is each queue's own.
-fn own_parts(bytes: u64, used: &BTreeMap<ObjectKey, u64>) -> impl Fn(&ObjectKey) -> Option<u64> {
-    let mut queues = BTreeMap::<String, u64>::new();
+fn own_parts(bytes: u64, used: &BTreeMap<ObjectKey, u64>) -> impl Fn(&ObjectKey) -> u64 {
+    let mut queues = BTreeMap::<&str, u64>::new();
     for key in used.keys() {
-        *queues.entry(key.namespace.clone()).or_default() += 1;
+        *queues.entry(&key.namespace).or_default() += 1;
     }
     let of_namespace = bytes / (queues.len() as u64).max(1);
-    move |key| queues.get(&key.namespace).map(|count| of_namespace / count)
+    move |key| queues.get(&*key.namespace).map_or(0, |count| of_namespace / count)
 }
 
 impl Account {
