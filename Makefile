@@ -67,7 +67,7 @@ test-unit: ## Tests that need no root (the demo's program needs PostgreSQL)
 
 .PHONY: manifests
 manifests: ## Are the manifests that we ship valid?
-	cargo build $(PACKAGES) --bin weir
+	cargo build $(PACKAGES) --bin weir --bin weir-operator
 	for file in examples/*.yaml demo/manifests; do target/debug/weir run --dry-run -f $$file; done
 	hack/chart.sh
 
@@ -126,4 +126,5 @@ bench: ## What a capture costs, as ratios from one run (root)
 .PHONY: gen
 gen: ## Write generated files anew; without it the tests fail when one is stale
 	UPDATE=1 cargo test --locked -p weir-api -p weir-plan -p weir-operator -p weir-cli -q
+	cargo build $(PACKAGES) --bin weir-operator
 	UPDATE=1 hack/chart.sh

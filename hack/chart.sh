@@ -1,10 +1,13 @@
 #!/bin/sh
 # Checks the charts without a cluster: lint, every set of values in charts/weir/ci, values that
-# must be refused, and the kustomize base, which is rendered from the chart. UPDATE=1 writes it.
+# must be refused, what kube-score says beyond charts/weir/ci/kube-score.txt, and the kustomize base,
+# which is rendered from the chart. UPDATE=1 writes it.
 set -eu
 . "$(dirname "$0")/lib.sh"
 cd "$(root_of_repository)"
+export LC_ALL=C
 helm=$(hack/helm.sh)
+kube_score=$(hack/go-tool.sh kube-score github.com/zegl/kube-score/cmd/kube-score)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -16,8 +19,22 @@ for values in charts/weir/ci/*.yaml; do
         fail "$values renders an empty map"
     # Nothing that Argo CD or Flux would have to be told of.
     ! grep -n 'helm.sh/hook\|finalizers:' "$work/all.yaml" || fail "$values renders a hook or finalizer"
+    # With the DaemonSet that the operator will make of it.
+    sed -n '/^  node.yaml: |/,/^---/s/^    //p' "$work/all.yaml" >"$work/node.yaml"
+    echo --- >>"$work/all.yaml"
+    target/debug/weir-operator daemon-set "$work/node.yaml" >>"$work/all.yaml"
+    # Its exit status says only that something was found.
+    "$kube_score" score --output-format ci "$work/all.yaml" >"$work/score" || true
+    grep -q '^\[OK\] weir-node/.*DaemonSet' "$work/score" || fail "$values: no score of the DaemonSet"
+    grep -vE '^\[(OK|SKIPPED)\]' "$work/score" | sort -u >"$work/found" || true
+    cat "$work/found" >>"$work/found-at-all"
+    new=$(comm -13 charts/weir/ci/kube-score.txt "$work/found")
+    [ -z "$new" ] || fail "$values: kube-score found what the chart does not argue: $new"
     echo "$values: $(grep -c '^kind:' "$work/all.yaml") objects"
 done
+
+sort -u "$work/found-at-all" | cmp -s - charts/weir/ci/kube-score.txt ||
+    fail "charts/weir/ci/kube-score.txt names what kube-score no longer finds"
 
 # refused TEXT OPTION...: these values are refused with this text.
 refused() {

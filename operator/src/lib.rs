@@ -19,5 +19,5 @@ mod traces;
 mod watch;
 mod write;
 
-pub use run::{Options, run};
+pub use run::{Options, daemon_set_yaml, run};
 pub use traces::Traces;

@@ -42,6 +42,16 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         node_config: Option<PathBuf>,
     },
+    /// Prints the DaemonSet that `run` makes of these settings, as YAML: what will run on every
+    /// node, to be looked at before it does.
+    DaemonSet {
+        /// The namespace that it goes to.
+        #[arg(long, default_value = "weir-system")]
+        namespace: String,
+        /// Settings of the DaemonSet, as YAML: `node.yaml` of the chart's ConfigMap `weir-node`.
+        #[arg(value_name = "FILE")]
+        node_config: PathBuf,
+    },
     /// Prints the CustomResourceDefinitions as YAML, or writes one file for each.
     Crds {
         /// Directory to write to; it must exist.
@@ -70,6 +80,10 @@ fn main() -> anyhow::Result<()> {
                 traces.end();
             }
             ended
+        }
+        Command::DaemonSet { namespace, node_config } => {
+            let text = weir_operator::daemon_set_yaml(&node_config, &namespace)?;
+            std::io::stdout().lock().write_all(text.as_bytes()).context("write to standard output")
         }
         Command::Crds { out_dir: None } => print(&mut std::io::stdout().lock()),
         Command::Crds { out_dir: Some(directory) } => write(&directory),

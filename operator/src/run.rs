@@ -19,7 +19,7 @@ use crate::{
     health::{self, Counts, Health},
     lease::Leadership,
     memory::Memory,
-    node::NodeConfig,
+    node::{self, NodeConfig},
     poll::Poller,
     reconcile::{Reconciler, wait},
     secrets::Secrets,
@@ -99,6 +99,16 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         leadership.release().await?;
     }
     Ok(())
+}
+
+/// The DaemonSet as YAML that the settings in the file at `path` give, without its owner.
+///
+/// # Errors
+///
+/// The file cannot be read, or its settings are refused.
+pub fn daemon_set_yaml(path: &std::path::Path, namespace: &str) -> anyhow::Result<String> {
+    let set = node::daemon_set(&read_node_config(path)?, namespace, None);
+    serde_saphyr::to_string(&set).context("write the DaemonSet as YAML")
 }
 
 fn read_node_config(path: &std::path::Path) -> anyhow::Result<NodeConfig> {
