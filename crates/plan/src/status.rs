@@ -68,7 +68,7 @@ pub struct NodeCapture {
     /// Of the capture that is counted; an earlier one of the same name had another.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub uid: String,
-    /// Pods of this node that the capture matches now.
+    /// Pods of this node that the capture matches, as far as the kernel side follows them.
     pub matched_pods: u32,
     pub records: NodeRecords,
     #[serde(skip_serializing_if = "Option::is_none")]

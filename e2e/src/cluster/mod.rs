@@ -245,7 +245,7 @@ impl Namespace {
     /// # Errors
     ///
     /// When that does not come about.
-    pub fn wait_for(&self, what: &str, enough: impl Fn(&[Log]) -> bool) -> Result<Vec<Log>> {
+    pub fn wait_for(&self, what: &str, mut enough: impl FnMut(&[Log]) -> bool) -> Result<Vec<Log>> {
         wait::until(what, || self.collected().ok().filter(|logs| enough(logs)))
     }
 }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use weir_e2e::{
-    cluster::{Namespace, WEIR, get, kubectl, node_metrics},
+    cluster::{Namespace, WEIR, get, kubectl, node_metrics, node_status},
     otlp_json::Log,
     wait,
 };
@@ -23,9 +23,13 @@ fn every_pair_of_a_captured_namespace_arrives_with_its_names_and_none_of_another
 
     bank.start_load(50, "secret")?;
     went_well(&shop.send(200, "a")?)?;
-    let logs = shop.wait_for("all records", |logs| {
-        orders(logs, "a", "IN").len() >= 200 && orders(logs, "a", "OUT").len() >= 200
-    })?;
+    let mut last = [Vec::new(), Vec::new()];
+    let logs = shop
+        .wait_for("all records", |logs| {
+            last = ["IN", "OUT"].map(|direction| orders(logs, "a", direction));
+            last.iter().all(|numbers| numbers.len() >= 200)
+        })
+        .with_context(|| format!("there are {last:?}, and the node has {:?}", node_status()))?;
     went_well(&bank.stop_load()?)?;
 
     ensure!(orders(&logs, "a", "IN") == all(200), "served: {:?}", orders(&logs, "a", "IN"));

@@ -173,6 +173,14 @@ async fn records_of_a_planned_pod_arrive_with_its_names() {
     node.tell(News::Pods(PodNews::All(vec![shop()]))).await;
     let document = document(vec![exporter("a", receiver.port, Transport::Http)]);
     node.tell(News::Plan(document.clone())).await;
+    // Nobody is told of a pod that the kernel side does not follow yet.
+    let known = loop {
+        let status = node.status().await;
+        if !status.captures.is_empty() {
+            break status;
+        }
+    };
+    assert_eq!((known.captures[0].matched_pods, known.plan_revision), (0, None));
     agent.follow(&["uid-a"]).await;
     agent.captured(Call::TGID, "uid-a");
     rings.open(1, Call::SERVER);

@@ -51,6 +51,8 @@ struct Inner {
     plan: Option<Arc<PlanDocument>>,
     /// Revision of the last plan that the kernel side followed.
     in_force: Option<String>,
+    /// Pods of each capture that the kernel side followed last.
+    followed: BTreeMap<ObjectKey, u32>,
     agent: Option<Hello>,
     agent_error: Option<String>,
     kernel: Kernel,
@@ -136,9 +138,11 @@ impl View {
         self.inner().plan.as_ref().is_some_and(|plan| plan.revision() == revision)
     }
 
-    /// The kernel side follows this plan.
+    /// The kernel side follows this plan and the pods that the directory knows.
     pub(super) fn in_force(&self, revision: &str) {
+        let followed = self.directory.matched();
         let mut inner = self.inner();
+        inner.followed = followed;
         if inner.plan.is_some() && inner.in_force.as_deref() != Some(revision) {
             inner.in_force = Some(revision.to_owned());
         }
@@ -221,10 +225,11 @@ impl Inner {
 
 impl Pages for View {
     fn status(&self, ledger: &LedgerSnapshot) -> NodeStatus {
-        let matched = self.directory.matched();
         let mut inner = self.inner();
         inner.note_growth(ledger);
-        let Inner { base, plan, in_force, agent, agent_error, kernel, grew, begun, .. } = &*inner;
+        let Inner {
+            base, plan, in_force, followed, agent, agent_error, kernel, grew, begun, ..
+        } = &*inner;
         let mut status = base.clone();
         status.agent.connected = agent.is_some();
         status.agent.hooks_attached = kernel.attached;
@@ -249,7 +254,7 @@ impl Pages for View {
                 NodeCapture {
                     key: key.clone(),
                     uid: capture.uid.clone(),
-                    matched_pods: matched.get(key).copied().unwrap_or(0),
+                    matched_pods: followed.get(key).copied().unwrap_or(0),
                     records: difference(&counted.map(records).unwrap_or_default(), &before),
                     tls: counted.map(|counted| tls(counted, tls_since)).unwrap_or_default(),
                     last_record_time: grew.get(key).and_then(|(_, time)| *time),
