@@ -271,9 +271,13 @@ impl Worker {
                     self.kernel.detach()?;
                     return Err(error);
                 }
-                self.rescan();
+                self.process_losses = self.lost_process_events();
+                self.scan();
             }
-            (true, true) => self.reconsider(),
+            (true, true) => {
+                self.reconsider();
+                self.scan();
+            }
             (true, false) => {
                 self.targets.clear();
                 self.libraries.clear(&mut self.kernel);
@@ -285,17 +289,16 @@ impl Worker {
         Ok(())
     }
 
-    /// Reads all processes. Twice: whoever was forked while the first pass ran, by a process
-    /// that it had not come to yet, is found by the second; children of targets are targets
-    /// in the kernel already.
-    fn rescan(&mut self) {
+    /// Reads the processes that are not known: forks of others than targets are not told. Twice:
+    /// whoever was forked while the first pass ran, by a process that it had not come to yet, is
+    /// found by the second; children of targets are targets in the kernel already.
+    fn scan(&mut self) {
         for _ in 0..2 {
             let known: HashSet<u32> = self.processes.alive();
             for process in scan::all(&known) {
                 self.consider(process);
             }
         }
-        self.process_losses = self.lost_process_events();
     }
 
     fn reconsider(&mut self) {
@@ -388,8 +391,9 @@ impl Worker {
         }
         if self.selector.is_some() && self.lost_process_events() != self.process_losses {
             tracing::warn!("process events were lost: scanning all processes again");
+            self.process_losses = self.lost_process_events();
             self.processes.clear();
-            self.rescan();
+            self.scan();
             // Some may run another program than before.
             self.reconsider();
             // Among them may be beginnings of processes that nobody wants.

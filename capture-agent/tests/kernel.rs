@@ -9,11 +9,12 @@
 )]
 
 use std::{
+    collections::HashSet,
     io::{BufReader, Read as _, Write as _},
     net::{TcpListener, TcpStream},
     os::fd::OwnedFd,
     process::{Child, Command, Stdio},
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -260,6 +261,48 @@ fn a_connection_older_than_the_capture_is_captured_from_its_next_call_on() {
     let seen = drain_to_close(&mut ring, peer.child.id());
     assert_eq!(seen.ingress.bytes, b"later");
     assert_eq!(seen.egress.bytes, b"later");
+}
+
+/// Wants nothing, and remembers which processes it was asked about.
+#[derive(Default)]
+struct Asked(Mutex<HashSet<u32>>);
+
+impl Selector for Asked {
+    fn selects(&self, process: &Process) -> bool {
+        self.0.lock().unwrap().insert(process.pid);
+        false
+    }
+}
+
+#[test]
+#[ignore = "needs root and eBPF"]
+fn a_worker_that_a_process_forked_before_anybody_wanted_it_is_found() {
+    let agent = agent(Hook::Auto);
+    let earlier = Arc::new(Asked::default());
+    agent.set_selector(Some(earlier.clone())).unwrap();
+    // A shell's child is a fork that runs no program of its own, like a worker of a web server.
+    let mut parent = Command::new("sh")
+        .args(["-c", "read go; (echo forked; read end; :); :"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let asked = |selector: &Asked, pid| selector.0.lock().unwrap().contains(&pid);
+    while !asked(&earlier, parent.id()) {
+        std::thread::yield_now();
+    }
+    // What was decided about the parent is done after one more command.
+    agent.set_selector(Some(earlier)).unwrap();
+    parent.stdin.as_mut().unwrap().write_all(b"go\n").unwrap();
+    read_until(&mut BufReader::new(parent.stdout.as_mut().unwrap()), "forked");
+    let children = format!("/proc/{0}/task/{0}/children", parent.id());
+    let worker = std::fs::read_to_string(children).unwrap().trim().parse().unwrap();
+
+    let later = Arc::new(Asked::default());
+    agent.set_selector(Some(later.clone())).unwrap();
+    assert!(asked(&later, parent.id()) && asked(&later, worker));
+    drop(parent.stdin.take());
+    parent.wait().unwrap();
 }
 
 #[test]
