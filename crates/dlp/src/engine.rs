@@ -168,6 +168,34 @@ impl Engine {
             Some(own) => self.own_categories.get(own).map_or(UNRECOGNIZED, String::as_str),
         }
     }
+
+    /// What overlaps is one: in the strictest way, named by the longest.
+    fn merged(&self, mut hits: Vec<Hit>) -> Vec<Hit> {
+        // By names at the end: the order in which policies were given means nothing.
+        let key = |hit: &Hit| {
+            (
+                hit.range.start,
+                std::cmp::Reverse(hit.range.end),
+                hit.rank,
+                self.category(hit.category),
+            )
+        };
+        hits.sort_by(|one, other| key(one).cmp(&key(other)));
+        let mut merged: Vec<Hit> = Vec::with_capacity(hits.len());
+        for hit in hits {
+            match merged.last_mut() {
+                Some(last) if hit.range.start < last.range.end => {
+                    if hit.range.len() > last.range.len() {
+                        last.category = hit.category;
+                    }
+                    last.range.end = last.range.end.max(hit.range.end);
+                    last.act = last.act.max(hit.act);
+                }
+                _ => merged.push(hit),
+            }
+        }
+        merged
+    }
 }
 
 impl<'e> Run<'e> {
@@ -334,21 +362,8 @@ impl<'e> Run<'e> {
             !tokens.iter().any(|token| token.start < hit.range.end && hit.range.start < token.end)
         };
         hits.retain(|hit| !hit.range.is_empty() && apart(hit));
-        hits.sort_by_key(|hit| (hit.range.start, std::cmp::Reverse(hit.range.end), hit.rank));
-        let mut merged: Vec<Hit> = Vec::with_capacity(hits.len());
-        for hit in hits {
-            match merged.last_mut() {
-                Some(last) if hit.range.start < last.range.end => {
-                    if hit.range.len() > last.range.len() {
-                        last.category = hit.category;
-                    }
-                    last.range.end = last.range.end.max(hit.range.end);
-                    last.act = last.act.max(hit.act);
-                }
-                _ => merged.push(hit),
-            }
-        }
-        merged
+        self.engine
+            .merged(hits)
             .into_iter()
             .filter_map(|hit| {
                 let original = &text[hit.range.clone()];

@@ -1,8 +1,10 @@
 //! Own patterns: regular expressions over bytes that run in linear time.
 //!
-//! One lazy automaton for all of them finds where a match ends, a reversed one where it
-//! begins. Finding every match can still take quadratic time with patterns such as
-//! `.*x|a`, so the steps are counted, and text that uses too many is redacted as a whole.
+//! A lazy automaton finds where a match ends, a reversed one where it begins. One for all patterns
+//! says whether there is anything at all, since most texts have nothing; then each pattern
+//! searches alone, so that no match hides that of another which begins inside of it. Finding
+//! every match can still take quadratic time with patterns such as `.*x|a`, so the steps are
+//! counted, and text that uses too many is redacted as a whole.
 
 use std::ops::Range;
 
@@ -27,10 +29,17 @@ type CachePool = Pool<(Cache, Cache), Box<dyn Fn() -> (Cache, Cache) + Send + Sy
 
 /// Compiled patterns, by their place in the list that they were made of.
 pub(crate) struct Patterns {
+    together: Search,
+    /// Each of them; none when there is but one.
+    alone: Vec<Search>,
+    pub(crate) acts: Vec<(ActId, u16)>,
+}
+
+/// The automatons of some expressions.
+struct Search {
     forward: DFA,
     reverse: DFA,
     caches: CachePool,
-    pub(crate) acts: Vec<(ActId, u16)>,
 }
 
 /// A match: where, and of which pattern.
@@ -43,6 +52,42 @@ pub(crate) struct TooCostly;
 impl Patterns {
     /// `acts` says for each expression what is done, and its category.
     pub(crate) fn new(expressions: &[&str], acts: Vec<(ActId, u16)>) -> Result<Self, String> {
+        let together = Search::new(expressions, CACHE_BYTES)?;
+        let share = CACHE_BYTES / expressions.len().max(1);
+        let alone = match expressions {
+            [_] => Vec::new(),
+            several => several
+                .iter()
+                .map(|expression| Search::new(&[expression], share))
+                .collect::<Result<_, _>>()?,
+        };
+        Ok(Self { together, alone, acts })
+    }
+
+    /// Every match of every pattern, the leftmost first, none empty.
+    pub(crate) fn find(&self, text: &[u8]) -> Result<Vec<Match>, TooCostly> {
+        if self.alone.is_empty() {
+            return self.together.find(text);
+        }
+        if !self.together.finds(text)? {
+            return Ok(Vec::new());
+        }
+        let mut matches = Vec::new();
+        for (pattern, search) in self.alone.iter().enumerate() {
+            matches.extend(search.find(text)?.into_iter().map(|(range, _)| (range, pattern)));
+        }
+        matches.sort_by_key(|(range, pattern)| (range.start, range.end, *pattern));
+        Ok(matches)
+    }
+}
+
+/// Steps that a search may take.
+const fn steps(text: &[u8]) -> usize {
+    text.len().saturating_mul(STEPS_PER_BYTE).saturating_add(FREE_STEPS)
+}
+
+impl Search {
+    fn new(expressions: &[&str], cache_bytes: usize) -> Result<Self, String> {
         let builder = |reverse: bool| {
             let mut builder = DFA::builder();
             builder
@@ -50,8 +95,9 @@ impl Patterns {
                     DFA::config()
                         .match_kind(if reverse { MatchKind::All } else { MatchKind::LeftmostFirst })
                         .starts_for_each_pattern(true)
-                        .skip_cache_capacity_check(false)
-                        .cache_capacity(CACHE_BYTES),
+                        // A share that is too small for the automaton is made larger.
+                        .skip_cache_capacity_check(cache_bytes < CACHE_BYTES)
+                        .cache_capacity(cache_bytes),
                 )
                 .syntax(syntax::Config::new().unicode(false).utf8(false))
                 .thompson(
@@ -67,12 +113,19 @@ impl Patterns {
             let (forward, reverse) = (forward.clone(), reverse.clone());
             Pool::new(Box::new(move || (forward.create_cache(), reverse.create_cache())))
         };
-        Ok(Self { forward, reverse, caches, acts })
+        Ok(Self { forward, reverse, caches })
     }
 
-    /// Every match, the leftmost first, none empty.
-    pub(crate) fn find(&self, text: &[u8]) -> Result<Vec<Match>, TooCostly> {
-        let mut steps = text.len().saturating_mul(STEPS_PER_BYTE).saturating_add(FREE_STEPS);
+    /// Whether anything matches, an empty text included.
+    fn finds(&self, text: &[u8]) -> Result<bool, TooCostly> {
+        let mut caches = self.caches.get();
+        let found = self.next_end(&mut caches.0, text, 0, &mut steps(text))?;
+        Ok(found.is_some())
+    }
+
+    /// Every match, the leftmost first, none empty and none inside of another.
+    fn find(&self, text: &[u8]) -> Result<Vec<Match>, TooCostly> {
+        let mut steps = steps(text);
         let mut caches = self.caches.get();
         let (forward, reverse) = &mut *caches;
         let mut matches = Vec::new();
@@ -170,6 +223,16 @@ mod tests {
         let found = find(&[r"EMP-\d{6}", r"\bx+\b"], "EMP-123456 and xx, EMP-12 EMP-654321");
         let expect = [("EMP-123456", 0), ("xx", 1), ("EMP-654321", 0)];
         assert_eq!(found, expect.map(|(text, pattern)| (text.to_owned(), pattern)));
+    }
+
+    #[test]
+    fn no_match_hides_that_of_another_pattern() {
+        for (first, second) in [("[0-9]{4}", "[a-z0-9]{6}"), ("[a-z0-9]{6}", "[0-9]{4}")] {
+            let mut found = find(&[first, second], "see 100000a");
+            found.iter_mut().for_each(|(_, pattern)| *pattern = 0);
+            let expect = ["1000", "100000"].map(|text| (text.to_owned(), 0));
+            assert_eq!(found, expect, "{first} before {second}");
+        }
     }
 
     #[test]

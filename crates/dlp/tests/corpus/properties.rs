@@ -1,6 +1,7 @@
 //! What holds for every body.
 
 use proptest::prelude::*;
+use weir_dlp::{Detector, Key, Pattern, PolicySource, Redactor};
 use weir_rrpair::{Body, Fields, Http, HttpRequest, Raw, RrPair};
 
 use super::kinds::KINDS;
@@ -38,6 +39,48 @@ fn json() -> impl Strategy<Value = serde_json::Value> {
             inner.prop_map(|value| value.to_string().into()),
         ]
     })
+}
+
+/// Policies that have something to say of the same values.
+fn policies() -> Vec<PolicySource> {
+    let key = |scope: &str, name: &str| Key { scope: scope.to_owned(), name: name.to_owned() };
+    let pattern =
+        |name: &str, regex: &str| Pattern { name: name.to_owned(), regex: regex.to_owned() };
+    let policy = |keys: &[Key], patterns: &[Pattern], detectors: &[Detector]| PolicySource {
+        keys: keys.to_vec(),
+        patterns: patterns.to_vec(),
+        detectors: detectors.to_vec(),
+        ..PolicySource::default()
+    };
+    vec![
+        policy(&[key("all", super::KEY)], &[], &Detector::SENSITIVE),
+        policy(
+            &[key("http.req.body", "a"), key("http", "b")],
+            &[pattern("word", "[a-f]{3,5}"), pattern("number", "[0-9]{4}")],
+            &[],
+        ),
+        policy(&[], &[pattern("mixed", "[a-z0-9]{6}")], &Detector::ALL),
+    ]
+}
+
+/// The same policy, said in another order.
+fn turned(policy: &PolicySource, seed: u64) -> PolicySource {
+    let mut policy = policy.clone();
+    let by = |length: usize| usize::try_from(seed % (length.max(1) as u64)).unwrap();
+    let (keys, patterns, detectors) =
+        (policy.keys.len(), policy.patterns.len(), policy.detectors.len());
+    policy.keys.rotate_left(by(keys));
+    policy.patterns.rotate_left(by(patterns));
+    policy.detectors.rotate_left(by(detectors));
+    policy
+}
+
+fn one() -> Redactor {
+    Redactor::compile(&policies()).unwrap()
+}
+
+fn by(redactor: &Redactor, record: &RrPair) -> RrPair {
+    redactor.redact(Raw(record.clone())).unwrap().record.into_record()
 }
 
 const MEDIA: [&str; 7] = [
@@ -81,16 +124,47 @@ proptest! {
         prop_assert_eq!(twice.http, once.http);
     }
 
+}
+
+proptest! {
+    // Redactors are made anew for each case, which is what takes time.
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Whatever was redacted before it, by the same redactor or by another thread's, and in
+    /// whatever order its policies say the same.
     #[test]
-    fn every_thread_gives_the_same(value in json()) {
-        let document = record("application/json", value.to_string().as_bytes());
-        let of = |record: RrPair| redactor().redact(Raw(record)).unwrap().record.into_record();
-        let here = of(document.clone());
-        std::thread::scope(|scope| {
-            let there: Vec<_> = (0..2).map(|_| scope.spawn(|| of(document.clone()))).collect();
-            for thread in there {
-                assert_eq!(thread.join().unwrap(), here);
+    fn a_record_comes_out_the_same_in_any_order_and_on_any_thread(
+        values in proptest::collection::vec((json(), 0..MEDIA.len()), 2..6),
+        turn in 0_usize..6,
+        policies in Just(policies()).prop_shuffle(),
+        seed: u64,
+    ) {
+        let records: Vec<_> = values
+            .iter()
+            .map(|(value, media)| record(MEDIA[*media], value.to_string().as_bytes()))
+            .collect();
+        let alone: Vec<_> = records.iter().map(|record| by(&one(), record)).collect();
+        let turned: Vec<_> = policies.iter().map(|policy| turned(policy, seed)).collect();
+        let shuffled = Redactor::compile(&turned).unwrap();
+        let of = |redactor: &Redactor, forwards: bool| {
+            let mut order: Vec<_> = (0..records.len()).collect();
+            order.rotate_left(turn % records.len());
+            if !forwards {
+                order.reverse();
             }
+            let mut out: Vec<_> =
+                order.into_iter().map(|place| (place, by(redactor, &records[place]))).collect();
+            out.sort_by_key(|(place, _)| *place);
+            out.into_iter().map(|(_, record)| record).collect::<Vec<_>>()
+        };
+        let shared = one();
+        let all = std::thread::scope(|scope| {
+            let threads = [(&shared, true), (&shared, false), (&shuffled, true), (&shuffled, false)]
+                .map(|(redactor, forwards)| scope.spawn(move || of(redactor, forwards)));
+            threads.map(|thread| thread.join().unwrap())
         });
+        for there in all {
+            prop_assert_eq!(&there, &alone);
+        }
     }
 }
