@@ -245,6 +245,8 @@ impl Endpoint {
 pub struct Run {
     pub process: Running,
     manifests: PathBuf,
+    /// Port of `/metrics` and `/ledger`.
+    pub admin: u16,
 }
 
 impl Run {
@@ -273,6 +275,8 @@ impl Run {
         // Its last seconds may be slow in a debug build; no test is about that bound.
         command.args(["--drain-time", "45s"]);
         command.arg("--state-dir").arg(folder.join("state"));
+        let admin = free_port()?;
+        command.args(["--metrics-addr", &format!("127.0.0.1:{admin}")]);
         if let Some(level) = setup.log {
             command.env("WEIR_LOG", level);
         }
@@ -282,7 +286,7 @@ impl Run {
             }
         }
         let process = Running::start("run", folder, command)?;
-        Ok(Self { process, manifests })
+        Ok(Self { process, manifests, admin })
     }
 
     /// The manifest file, to be changed while it runs.
