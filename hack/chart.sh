@@ -50,6 +50,8 @@ refused "missing property 'otel_endpoint'" --set forwarder.exporters.a.filter_ru
 refused "/operator/replicas" --set operator.replicas=0
 refused "/operator/traces/protocol" --set operator.traces.protocol=http
 refused "/operator/traces/endpoint" --set operator.traces.endpoint=collector:4318
+refused "/node/metrics/endpoint" --set node.metrics.endpoint=collector:4318
+refused "/node/metrics/intervalSeconds" --set node.metrics.intervalSeconds=0
 
 refused "/redaction/floor/spec" --set redaction.floor.spec.enforce.namespaceSelector=null
 

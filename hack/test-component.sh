@@ -23,7 +23,9 @@ for test in every_queued_record_arrives_through_fifty_kills \
     secrets::no_planted_secret_leaves_in_any_form; do
     run --lib -- --ignored --nocapture --exact "forwarder::tests::chaos::$test"
 done
+# Metrics by OTLP, to a real Collector (seconds).
+run --lib -- --ignored forwarder::tests::metrics::
 run --no-fail-fast --test receivers --test delivery --test faults \
-    --test syscalls --test tls --test newborn --test overload --test completeness -- --ignored --test-threads=1
+    --test syscalls --test tls --test newborn --test status --test overload --test completeness -- --ignored --test-threads=1
 # The whole story: capture, Collector, gather, explain, web, replay against the bug and its mend.
 run --test story -- --ignored file

@@ -35,6 +35,8 @@ const LOOK: StdDuration = StdDuration::from_secs(1);
 /// weir.dev/port. The processes need no restart. Manifests that change are put in force at
 /// once; when one is bad, the last good plan stays.
 ///
+/// Where OTEL_EXPORTER_OTLP_ENDPOINT is set, what /metrics says is pushed there by OTLP as well.
+///
 /// SIGUSR1 prints the ledger, SIGHUP reads the manifests again. SIGINT and SIGTERM deliver what
 /// is captured and end; a second one ends at once.
 ///

@@ -1,7 +1,7 @@
 //! The admin address: `/metrics` for Prometheus, `/ledger` as JSON, `/healthz`; on a node of a
 //! cluster `/status` and `/readyz` too.
 
-use std::{convert::Infallible, io, net::SocketAddr, sync::Arc};
+use std::{convert::Infallible, io, net::SocketAddr};
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
@@ -12,7 +12,11 @@ use serde::Serialize;
 use tokio::{net::TcpListener, task::JoinSet};
 use weir_plan::NodeStatus;
 
-use crate::{LedgerSnapshot, exporters::Ledger, metrics, senders::Senders};
+use crate::{
+    LedgerSnapshot,
+    metrics::{self, Source},
+    senders::Senders,
+};
 
 /// What the embedder says beside the ledger.
 pub trait Pages: Send + Sync {
@@ -33,8 +37,7 @@ const MAX_CONNECTIONS: usize = 16;
 /// Listens on `address` and serves on the senders' thread; returns the bound address.
 pub(crate) fn serve(
     address: SocketAddr,
-    ledger: Ledger,
-    pages: Option<Arc<dyn Pages>>,
+    source: Source,
     senders: &Senders,
 ) -> io::Result<SocketAddr> {
     let listener = std::net::TcpListener::bind(address)?;
@@ -44,15 +47,8 @@ pub(crate) fn serve(
         let _inside = senders.handle().enter();
         TcpListener::from_std(listener)?
     };
-    senders.spawn(accept(listener, Source { ledger, pages }));
+    senders.spawn(accept(listener, source));
     Ok(bound)
-}
-
-/// Where the answers come from.
-#[derive(Clone)]
-struct Source {
-    ledger: Ledger,
-    pages: Option<Arc<dyn Pages>>,
 }
 
 async fn accept(listener: TcpListener, source: Source) {
@@ -90,14 +86,10 @@ fn answer(request: &Request<Incoming>, source: &Source) -> Response<Full<Bytes>>
     }
     let Source { ledger, pages } = source;
     match (request.uri().path(), pages) {
-        ("/metrics", pages) => {
-            let ledger = ledger.read();
-            let node = pages.as_ref().map(|pages| pages.status(&ledger));
-            match metrics::encode(&ledger, node.as_ref()) {
-                Ok(body) => text(StatusCode::OK, metrics::CONTENT_TYPE, body),
-                Err(error) => failed(&error),
-            }
-        }
+        ("/metrics", _) => match source.encode() {
+            Ok(body) => text(StatusCode::OK, metrics::CONTENT_TYPE, body),
+            Err(error) => failed(&error),
+        },
         ("/ledger", _) => json(&ledger.read()),
         ("/status", Some(pages)) => json(&pages.status(&ledger.read())),
         ("/healthz", _) if !ledger.is_reading() => unavailable("the ring is not read\n"),

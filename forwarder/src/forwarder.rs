@@ -20,6 +20,7 @@ use crate::{
     export::{OwnEndpoints, RetryPolicy},
     exporters::{Exporters, Ledger},
     ledger::{KernelLosses, LedgerSnapshot},
+    metrics::{MetricsPush, MetricsPushError, Push, Source},
     pipeline::{Active, Identity, Pipeline},
     queue::BatchLimits,
     reader::{NextRing, Reader, Shared, lock},
@@ -61,6 +62,8 @@ pub struct ForwarderConfig {
     pub admin: Option<SocketAddr>,
     /// Adds `/status` and `/readyz` there.
     pub pages: Option<Arc<dyn Pages>>,
+    /// Where what `/metrics` says is pushed to by OTLP, if anywhere.
+    pub metrics_push: Option<MetricsPush>,
 }
 
 /// A segment ring and who knows its processes.
@@ -86,6 +89,8 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
+    #[error("could not push metrics")]
+    Push(#[from] MetricsPushError),
 }
 
 /// A running forwarder. Dropping it stops it as [`Forwarder::stop`] does.
@@ -99,6 +104,7 @@ pub struct Forwarder {
     /// Of the last plan.
     version: Mutex<u64>,
     admin: Option<SocketAddr>,
+    push: Option<Push>,
 }
 
 impl ForwarderConfig {
@@ -129,6 +135,7 @@ impl ForwarderConfig {
             own_address: None,
             admin: None,
             pages: None,
+            metrics_push: None,
         }
     }
 }
@@ -156,16 +163,19 @@ impl Forwarder {
         let senders = Senders::start().map_err(StartError::Thread)?;
         let exporters = Exporters::new(
             Arc::new(Resource::new(config.cluster)),
-            own,
+            own.clone(),
             config.retry,
             config.batch,
             config.memory_queue_bytes,
             (config.queue_dir, config.queue_volume_bytes),
         );
         let ledger = exporters.ledger(Arc::clone(&shared), config.kernel_losses);
+        let source = Source { ledger: ledger.clone(), pages: config.pages };
+        let push = config.metrics_push.map(|push| Push::start(&push, &source, &own, &senders));
+        let push = push.transpose()?;
         let admin = match config.admin {
             Some(address) => Some(
-                admin::serve(address, ledger.clone(), config.pages, &senders)
+                admin::serve(address, source, &senders)
                     .map_err(|source| StartError::Admin { address, source })?,
             ),
             None => None,
@@ -183,6 +193,7 @@ impl Forwarder {
             ledger,
             version: Mutex::new(0),
             admin,
+            push,
         })
     }
 
@@ -290,6 +301,10 @@ impl Forwarder {
             && reader.join().is_err()
         {
             tracing::error!("the reader thread had panicked");
+        }
+        // With what was counted to the end.
+        if let Some(push) = self.push.take() {
+            push.end();
         }
         self.senders.stop();
         self.exporters.stop();

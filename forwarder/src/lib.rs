@@ -27,4 +27,5 @@ pub use chain::chain;
 pub use forwarder::{Forwarder, ForwarderConfig, RingInput, StartError};
 pub use ledger::LedgerSnapshot;
 pub use live::{Completion, LiveCaptures};
+pub use metrics::{MetricsPush, MetricsPushError};
 pub use weir_link::{TlsCoverage, TlsOpaque};

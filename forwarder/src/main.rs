@@ -18,7 +18,7 @@ use tokio::{
 use tokio_util::task::AbortOnDropHandle;
 use tracing_subscriber::EnvFilter;
 use weir_forwarder::{
-    ForwarderConfig,
+    ForwarderConfig, MetricsPush,
     node::{Node, NodeConfig},
 };
 
@@ -30,6 +30,8 @@ const NEWS: usize = 64;
 ///
 /// Needs no privilege: a service account that may watch the plan's Secret and pods, the folder of
 /// the agent's socket, and a folder of its own. The agent may come and go.
+///
+/// Where OTEL_EXPORTER_OTLP_ENDPOINT is set, what /metrics says is pushed there by OTLP as well.
 ///
 /// SIGTERM detaches every hook, delivers what is captured and ends. Exit status 1: something that
 /// a restart may mend.
@@ -102,6 +104,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
             own_address: arguments.pod_ip,
             admin: Some(arguments.admin),
             queue_volume_bytes: arguments.queues_max_bytes,
+            metrics_push: MetricsPush::from_env("weir-forwarder", Some(&node))?,
             ..ForwarderConfig::without_ring(arguments.cluster, version)
         },
         agent_socket: arguments.agent_socket,

@@ -9,7 +9,7 @@ mod tests;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde_json::{Value, json};
 
-pub use config::{NodeConfig, NodeConfigError, Resources, State};
+pub use config::{Metrics, MetricsProtocol, NodeConfig, NodeConfigError, Resources, State};
 
 /// Name of the DaemonSet.
 pub(crate) const DAEMON_SET: &str = "weir-node";
@@ -185,8 +185,29 @@ fn forwarder(config: &NodeConfig) -> Value {
             {"name": "token", "mountPath": TOKENS, "readOnly": true},
         ],
     });
+    if let (Some(metrics), Some(environment)) = (&config.metrics, container["env"].as_array_mut()) {
+        environment.extend(metrics_environment(metrics));
+    }
     with_resources(&mut container, &config.forwarder.resources);
     container
+}
+
+/// The variables of OpenTelemetry's specification that the forwarder reads.
+fn metrics_environment(metrics: &Metrics) -> Vec<Value> {
+    let mut variables = vec![
+        json!({"name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": metrics.endpoint}),
+        json!({"name": "OTEL_EXPORTER_OTLP_PROTOCOL", "value": metrics.protocol}),
+    ];
+    if let Some(seconds) = metrics.interval_seconds {
+        let milliseconds = (u64::from(seconds.get()) * 1000).to_string();
+        variables.push(json!({"name": "OTEL_METRIC_EXPORT_INTERVAL", "value": milliseconds}));
+    }
+    if !metrics.headers_secret.is_empty() {
+        let key = json!({"name": metrics.headers_secret, "key": "headers"});
+        let from = json!({"secretKeyRef": key});
+        variables.push(json!({"name": "OTEL_EXPORTER_OTLP_HEADERS", "valueFrom": from}));
+    }
+    variables
 }
 
 fn volumes(config: &NodeConfig) -> Value {

@@ -31,6 +31,9 @@ adminPort: {{ $node.adminPort }}
 {{- with $node.ringBytes }}
 ringBytes: {{ int64 . }}
 {{- end }}
+{{- if $node.metrics.endpoint }}
+metrics: {{ toJson $node.metrics }}
+{{- end }}
 captureAgent: {{ toJson $node.captureAgent }}
 forwarder: {{ toJson $node.forwarder }}
 {{- if $node.state.hostPath }}

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use weir_capture_agent::{Agent, AgentConfig, Process, Selector};
-use weir_forwarder::{Completion, Forwarder, ForwarderConfig, LedgerSnapshot};
+use weir_forwarder::{Completion, Forwarder, ForwarderConfig, LedgerSnapshot, MetricsPush};
 use weir_plan::Plan;
 
 use super::workloads::{Active, Workloads};
@@ -54,6 +54,7 @@ impl Machine {
             kernel_losses: Some(Arc::new(move || losses.losses())),
             admin: metrics,
             queue_dir: Some(queues),
+            metrics_push: MetricsPush::from_env("weir", None).context("push metrics")?,
             ..ForwarderConfig::new(ring, attribution, cluster, version)
         })
         .context("start the forwarder")?;

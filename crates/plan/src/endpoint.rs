@@ -107,6 +107,19 @@ impl Endpoint {
         Ok((endpoint, transport, reason))
     }
 
+    /// Reads the same for a transport that is known already.
+    ///
+    /// # Errors
+    ///
+    /// [`ParseEndpoint`].
+    pub fn parse_for(text: &str, transport: Transport) -> Result<Self, ParseEndpoint> {
+        let asked = match transport {
+            Transport::Http => ExporterTransport::Http,
+            Transport::Grpc => ExporterTransport::Grpc,
+        };
+        Self::parse(text, asked).map(|(endpoint, ..)| endpoint)
+    }
+
     /// `host:port`, as a Host header or authority has it.
     pub fn authority(&self) -> String {
         format!("{}:{}", self.host, self.port)

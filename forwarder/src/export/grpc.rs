@@ -48,28 +48,8 @@ impl GrpcClient {
     /// Must be called within a tokio runtime. Connects with the first request, and again,
     /// with a new name look-up, whenever the connection is gone.
     pub(super) fn new(plan: &ExporterPlan, own: &OwnEndpoints) -> Result<Self, BuildClient> {
-        let scheme = match plan.endpoint.scheme {
-            Scheme::Http => "http",
-            Scheme::Https => "https",
-        };
-        let uri = ::http::Uri::builder()
-            .scheme(scheme)
-            .authority(plan.endpoint.authority())
-            .path_and_query("/")
-            .build()
-            .map_err(BuildClient::Url)?;
-        let mut builder = Endpoint::from(uri)
-            .connect_timeout(plan.timeout)
-            // A dead peer is noticed while a request waits for it.
-            .http2_keep_alive_interval(Duration::from_secs(20))
-            .keep_alive_timeout(Duration::from_secs(10));
-        if plan.endpoint.scheme == Scheme::Https {
-            let none = TlsPlan::default();
-            let settings = plan.tls.as_ref().unwrap_or(&none);
-            builder = builder.tls_config(tls_config(settings)).map_err(tls::tls)?;
-        }
         Ok(Self {
-            channel: builder.connect_with_connector_lazy(own.connector(&plan.endpoint)),
+            channel: channel(&plan.endpoint, plan.tls.as_ref(), plan.timeout, own)?,
             endpoint: plan.endpoint.clone(),
             metadata: MetadataMap::from_headers(headers(plan)?),
             compression: match plan.compression {
@@ -120,6 +100,36 @@ impl GrpcClient {
     async fn explain(&self, failure: Failure) -> Failure {
         probe::wrong_transport(&self.endpoint, Transport::Grpc).await.unwrap_or(failure)
     }
+}
+
+/// Connects to `endpoint` when it is used, which is noted as one of our own.
+pub(crate) fn channel(
+    endpoint: &weir_plan::Endpoint,
+    tls: Option<&TlsPlan>,
+    connect_timeout: Duration,
+    own: &OwnEndpoints,
+) -> Result<Channel, BuildClient> {
+    let scheme = match endpoint.scheme {
+        Scheme::Http => "http",
+        Scheme::Https => "https",
+    };
+    let uri = ::http::Uri::builder()
+        .scheme(scheme)
+        .authority(endpoint.authority())
+        .path_and_query("/")
+        .build()
+        .map_err(BuildClient::Url)?;
+    let mut builder = Endpoint::from(uri)
+        .connect_timeout(connect_timeout)
+        // A dead peer is noticed while a request waits for it.
+        .http2_keep_alive_interval(Duration::from_secs(20))
+        .keep_alive_timeout(Duration::from_secs(10));
+    if endpoint.scheme == Scheme::Https {
+        let none = TlsPlan::default();
+        let config = tls_config(tls.unwrap_or(&none));
+        builder = builder.tls_config(config).map_err(tls::tls)?;
+    }
+    Ok(builder.connect_with_connector_lazy(own.connector(endpoint)))
 }
 
 fn tls_config(plan: &TlsPlan) -> ClientTlsConfig {

@@ -27,7 +27,7 @@ use crate::queue::RefusalReason;
 /// Bytes of an answer that are read.
 const ANSWER_BYTES: usize = 64 * 1024;
 
-type Connector = HttpsConnector<HttpConnector<NotingResolver>>;
+pub(crate) type Connector = HttpsConnector<HttpConnector<NotingResolver>>;
 
 pub(super) struct HttpClient {
     client: Client<Connector, Full<Bytes>>,
@@ -62,7 +62,7 @@ impl HttpClient {
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_mins(1))
-            .build(connector(plan, own)?);
+            .build(connector(&plan.endpoint, plan.tls.as_ref(), own)?);
         Ok(Self { client, endpoint, uri, headers, compression, timeout: plan.timeout })
     }
 
@@ -111,11 +111,16 @@ impl HttpClient {
     }
 }
 
-fn connector(plan: &ExporterPlan, own: &OwnEndpoints) -> Result<Connector, BuildClient> {
-    let http = own.connector(&plan.endpoint);
+/// Connects to `endpoint`, which is noted as one of our own.
+pub(crate) fn connector(
+    endpoint: &Endpoint,
+    tls: Option<&TlsPlan>,
+    own: &OwnEndpoints,
+) -> Result<Connector, BuildClient> {
+    let http = own.connector(endpoint);
     let none = TlsPlan::default();
-    let settings = plan.tls.as_ref().unwrap_or(&none);
-    let config = match plan.endpoint.scheme {
+    let settings = tls.unwrap_or(&none);
+    let config = match endpoint.scheme {
         Scheme::Https => tls::config(settings)?,
         // Never used, so the system's certificates need not be there.
         Scheme::Http => rustls::ClientConfig::builder_with_provider(std::sync::Arc::new(

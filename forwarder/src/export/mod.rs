@@ -14,11 +14,15 @@ mod tls;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::own::is_marked;
 pub use self::{
     failure::{Answer, Failure},
     own::OwnEndpoints,
     sender::{ExporterHealth, Health, RetryPolicy, Sender},
+};
+pub(crate) use self::{
+    grpc::channel,
+    http::connector,
+    own::{MARK, is_marked},
 };
 
 use ::http::{HeaderMap, HeaderName, HeaderValue};
@@ -69,7 +73,7 @@ impl Client {
 /// The plan's headers as HTTP has them, marked as sensitive, and our own mark.
 fn headers(plan: &ExporterPlan) -> Result<HeaderMap, BuildClient> {
     let mut headers = HeaderMap::new();
-    headers.insert(own::MARK, HeaderValue::from_static("1"));
+    headers.insert(MARK, HeaderValue::from_static("1"));
     for header in &plan.headers {
         let name = HeaderName::try_from(&header.name).ok();
         let value = HeaderValue::try_from(header.value.expose()).ok();

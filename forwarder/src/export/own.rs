@@ -19,13 +19,14 @@ use weir_plan::Endpoint;
 
 /// Field of each of our requests. A receiver that is captured on another node is known by its
 /// address to that node's forwarder alone, and records of records would never end.
-pub(super) const MARK: &str = "x-weir-export";
+pub(crate) const MARK: &str = "x-weir-export";
 
 /// True for a request of some forwarder of Weir.
 pub(crate) fn is_marked(exchange: &Exchange) -> bool {
     exchange.request.as_ref().is_some_and(|request| {
         let target = request.head.target();
-        let to_a_receiver = target.ends_with(b"/v1/logs") || target.ends_with(b"/Export");
+        let to_a_receiver =
+            [&b"/v1/logs"[..], b"/v1/metrics", b"/Export"].iter().any(|end| target.ends_with(end));
         to_a_receiver && request.head.lines.first(MARK).is_some()
     })
 }
@@ -76,7 +77,7 @@ impl OwnEndpoints {
 
 /// The system's resolver, asked again for each new connection.
 #[derive(Clone)]
-pub(super) struct NotingResolver {
+pub(crate) struct NotingResolver {
     inner: GaiResolver,
     own: OwnEndpoints,
     port: u16,

@@ -19,6 +19,7 @@ use crate::{
 mod bounds;
 mod chaos;
 mod load;
+mod metrics;
 mod policies;
 
 fn records(receiver: &Receiver) -> Vec<RrPair> {

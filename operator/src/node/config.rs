@@ -1,6 +1,6 @@
 //! Settings of the DaemonSet, as the installation gives them: one YAML file, read strictly.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, num::NonZeroU32};
 
 use k8s_openapi::{
     api::core::v1::{Affinity, LocalObjectReference, Toleration},
@@ -30,6 +30,9 @@ pub struct NodeConfig {
     /// Port of health, metrics and status in the pod.
     #[serde(default = "admin_port")]
     pub admin_port: u16,
+    /// Push the forwarders' metrics by OTLP.
+    #[serde(default)]
+    pub metrics: Option<Metrics>,
     #[serde(default)]
     pub state: State,
     #[serde(default)]
@@ -53,6 +56,30 @@ pub struct NodeConfig {
     /// Time to deliver what waits when a pod ends.
     #[serde(default = "half_a_minute")]
     pub termination_grace_period_seconds: u32,
+}
+
+/// Where metrics are pushed to.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Metrics {
+    pub endpoint: String,
+    #[serde(default)]
+    pub protocol: MetricsProtocol,
+    /// Secret of the operator's namespace whose key `headers` has what goes with each request.
+    #[serde(default)]
+    pub headers_secret: String,
+    #[serde(default)]
+    pub interval_seconds: Option<NonZeroU32>,
+}
+
+/// How they travel, as OpenTelemetry's variables name it.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub enum MetricsProtocol {
+    #[default]
+    #[serde(rename = "http/protobuf")]
+    Http,
+    #[serde(rename = "grpc")]
+    Grpc,
 }
 
 /// Settings of one container.
@@ -138,6 +165,8 @@ pub enum NodeConfigError {
     Yaml(#[source] Box<serde_saphyr::Error>),
     #[error("image is empty")]
     NoImage,
+    #[error("metrics.endpoint {0:?} does not begin with http:// or https://")]
+    MetricsEndpoint(String),
     #[error("state.hostPath.path {0:?} is not an absolute path")]
     RelativePath(String),
     #[error("sizeLimit {limit} of the state is no size")]
@@ -161,6 +190,11 @@ impl NodeConfig {
             serde_saphyr::from_str(text).map_err(|error| NodeConfigError::Yaml(Box::new(error)))?;
         if config.image.is_empty() {
             return Err(NodeConfigError::NoImage);
+        }
+        if let Some(Metrics { endpoint, .. }) = &config.metrics
+            && !["http://", "https://"].iter().any(|scheme| endpoint.starts_with(scheme))
+        {
+            return Err(NodeConfigError::MetricsEndpoint(endpoint.clone()));
         }
         config.state.check()?;
         Ok(config)

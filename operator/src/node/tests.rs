@@ -96,6 +96,34 @@ fn the_queues_never_fill_their_volume() {
 }
 
 #[test]
+fn metrics_are_pushed_only_when_somebody_says_where_to() {
+    let environment = |settings: &str| -> Vec<(String, Option<String>)> {
+        let forwarder = container(&pod(&applied(settings)), "forwarder");
+        let all = forwarder.env.unwrap().into_iter().filter(|one| one.name.starts_with("OTEL_"));
+        all.map(|one| {
+            let secret = one.value_from.and_then(|from| from.secret_key_ref);
+            let secret = secret.map(|of| format!("{}/{}", of.name, of.key));
+            (one.name, one.value.or(secret))
+        })
+        .collect()
+    };
+    assert_eq!(environment("image: i"), []);
+    let settings = "{image: i, metrics: {endpoint: 'https://c:4317', protocol: grpc,
+                     headersSecret: s, intervalSeconds: 15}}";
+    let expected = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://c:4317"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "15000"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "s/headers"),
+    ];
+    let expected = expected.map(|(name, value)| (name.to_owned(), Some(value.to_owned())));
+    assert_eq!(environment(settings), expected);
+    let plain = environment("{image: i, metrics: {endpoint: 'http://c:4318'}}");
+    assert_eq!(plain.len(), 2);
+    assert_eq!(plain[1].1.as_deref(), Some("http/protobuf"));
+}
+
+#[test]
 fn wrong_settings_are_refused_by_name() {
     for (settings, expect) in [
         ("{}", "image"),
@@ -105,6 +133,9 @@ fn wrong_settings_are_refused_by_name() {
         ("{image: i, state: {emptyDir: {sizeLimit: lots}}}", "sizeLimit lots"),
         ("{image: i, state: {hostPath: {path: /a, sizeLimit: 1Mi}}}", "less than 16Mi"),
         ("{image: i, forwarder: {resource: {}}}", "resource"),
+        ("{image: i, metrics: {endpoint: 'c:4318'}}", "metrics.endpoint"),
+        ("{image: i, metrics: {endpoint: 'http://c', protocol: http/json}}", "http/json"),
+        ("{image: i, metrics: {endpoint: 'http://c', intervalSeconds: 0}}", "intervalSeconds"),
     ] {
         let error = NodeConfig::parse(settings).unwrap_err();
         let text = match std::error::Error::source(&error) {
