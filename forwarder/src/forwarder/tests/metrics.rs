@@ -92,11 +92,12 @@ impl Drop for Collector {
     }
 }
 
-/// By name, as Prometheus has it, and labels.
-type Numbers = BTreeMap<(String, BTreeMap<String, String>), u64>;
+/// A name, as Prometheus has it, and labels.
+type Series = (String, BTreeMap<String, String>);
+type Numbers = BTreeMap<Series, u64>;
 
 /// As the Collector, and Prometheus' own OTLP receiver, translate it.
-fn pushed(metric: &Value) -> Vec<((String, BTreeMap<String, String>), u64)> {
+fn pushed(metric: &Value) -> Vec<(Series, u64)> {
     let mut name = metric["name"].as_str().unwrap().to_owned();
     if metric["unit"] == "By" {
         name.push_str("_bytes");
