@@ -26,6 +26,6 @@ done
 # Metrics by OTLP, to a real Collector (seconds).
 run --lib -- --ignored forwarder::tests::metrics::
 run --no-fail-fast --test receivers --test delivery --test faults \
-    --test syscalls --test tls --test newborn --test status --test overload --test completeness -- --ignored --test-threads=1
+    --test syscalls --test tls --test newborn --test overload --test completeness -- --ignored --test-threads=1
 # The whole story: capture, Collector, gather, explain, web, replay against the bug and its mend.
 run --test story -- --ignored file
