@@ -62,7 +62,8 @@ pub(crate) struct CommonOptions {
     #[arg(long, value_name = "DIR")]
     out_dir: PathBuf,
     /// Start of the window: a time ago such as -15m (s, m, h, d), `now`, or a time such as
-    /// 2026-09-01T10:15:30Z; without a zone it is UTC. Unless told, -15m; of files, everything.
+    /// 2026-09-01T10:15:30Z; without a zone it is UTC. Unless told, -15m; of S3 -1h, of files
+    /// everything.
     #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
     start: Option<Moment>,
     /// End of the window, in the same forms.

@@ -35,8 +35,8 @@ use crate::{explain::Output, run::time, signals::StopSignals, snapshot, style::S
 /// ids that the server gives anew are carried into later requests. Status and body of each answer
 /// are compared with the recorded ones; values that are new every time are left out and listed.
 ///
-/// Exit status: 0 done, 1 a --fail-if condition is true, 2 it could not be done, 3 there is a
-/// mismatch that the --baseline does not have.
+/// Exit status: 0 done, 1 a --fail-if condition is true, 2 it could not be done or no request was
+/// answered, 3 there is a mismatch that the --baseline does not have.
 #[derive(Args, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 pub struct ReplayCommand {
@@ -128,6 +128,13 @@ impl ReplayCommand {
         if let Some(directory) = &directory {
             writeln!(messages, "results in {}", directory.display())?;
         }
+        let unlearnt = outcome.differing_in_values();
+        if unlearnt > 0 && !self.learn {
+            writeln!(
+                messages,
+                "hint: {unlearnt} answers differ in values alone; --learn finds those that are new every time"
+            )?;
+        }
         self.exit_code(&outcome, messages)
     }
 
@@ -189,6 +196,10 @@ impl ReplayCommand {
             };
             writeln!(messages, "failed: {condition} (it is {value:.2})")?;
             return Ok(ExitCode::from(1));
+        }
+        if outcome.nobody_answers() {
+            writeln!(messages, "no request was answered: is --test-against right?")?;
+            return Ok(ExitCode::from(2));
         }
         let new = outcome.verdicts.iter().filter(|verdict| verdict.is_new).count();
         if new > 0 {

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     io::{self, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
@@ -24,8 +24,11 @@ use crate::{
 #[derive(Args, Debug)]
 pub struct ShowCommand {
     /// A directory that `weir collect` or a gather script wrote, or one inside it.
-    #[arg(value_name = "DIR")]
+    #[arg(value_name = "DIR", default_value = ".")]
     directory: PathBuf,
+    /// The same, as other commands name it.
+    #[arg(long = "in", value_name = "DIR", conflicts_with = "directory")]
+    input: Option<PathBuf>,
     /// List the failing requests too: status 5xx, an error, or no response. Control characters
     /// are shown.
     #[arg(long)]
@@ -58,9 +61,13 @@ impl ShowCommand {
         Ok(if contents.groups.is_empty() { ExitCode::from(1) } else { ExitCode::SUCCESS })
     }
 
+    fn directory(&self) -> &Path {
+        self.input.as_deref().unwrap_or(&self.directory)
+    }
+
     fn read(&self, style: Style) -> anyhow::Result<Contents> {
         let mut contents = Contents::default();
-        for document in snapshot::read::documents(&self.directory)? {
+        for document in snapshot::read::documents(self.directory())? {
             match document?.1 {
                 Ok(Some(body)) => contents.add(&body, style),
                 _ => contents.others += 1,
@@ -72,7 +79,11 @@ impl ShowCommand {
 
     fn write(&self, contents: &Contents, out: &mut impl Write, style: Style) -> io::Result<()> {
         if contents.groups.is_empty() {
-            writeln!(out, "no RRPairs in {}", shortened(&self.directory.to_string_lossy(), 4096))?;
+            writeln!(
+                out,
+                "no RRPairs in {}",
+                shortened(&self.directory().to_string_lossy(), 4096)
+            )?;
             return out.flush();
         }
         table(&contents.groups).write(style, out)?;
@@ -149,7 +160,7 @@ mod tests {
                 .unwrap();
         }
         let mut out = Vec::new();
-        let command = ShowCommand { directory: folder.path().to_owned(), failing };
+        let command = ShowCommand { directory: folder.path().to_owned(), input: None, failing };
         let code = command.run(&mut out, Style::PLAIN).unwrap();
         (String::from_utf8(out).unwrap(), code)
     }
@@ -199,7 +210,11 @@ OUT        rocket   no response      1       0       0       0
 
     #[test]
     fn a_missing_directory_is_an_error_that_names_it() {
-        let command = ShowCommand { directory: "/does/not/exist".into(), failing: false };
+        let command = ShowCommand {
+            directory: ".".into(),
+            input: Some("/does/not/exist".into()),
+            failing: false,
+        };
         let error = command.run(&mut Vec::new(), Style::PLAIN).unwrap_err();
         assert!(format!("{error:#}").starts_with("read the directory /does/not/exist: "));
     }

@@ -288,6 +288,20 @@ fn what_is_not_known_goes_to_the_real_host_and_its_bytes_come_back() {
 }
 
 #[test]
+fn what_passes_through_though_its_host_is_known_says_why() {
+    let (real, requests) = real_host(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), &[call(1, &format!("http://{real}/known"), b"known")]);
+    let mock = Mock::start(folder.path(), &[]);
+    mock.curl(&[&format!("http://{real}/other")]);
+    requests.recv().unwrap();
+    let ended = mock.stop();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let why = "(the most alike recorded request differs in url)";
+    assert!(ended.stderr.contains(why), "{}", ended.stderr);
+}
+
+#[test]
 fn a_mapped_port_answers_for_its_host_plain_and_by_tls() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), &[call(1, "https://api.example/v1", b"mapped")]);

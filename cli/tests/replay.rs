@@ -329,6 +329,35 @@ fn users_and_times_multiply_and_a_dead_server_is_counted() {
     let dead = replay(folder.path(), &free, &["--no-out", "--fail-if", "requests.failed > 0"]);
     assert_eq!(dead.code, Some(1), "{}", dead.stderr);
     assert!(dead.stdout.contains("cannot connect"), "{}", dead.stdout);
+    let dead = replay(folder.path(), &free, &["--no-out"]);
+    assert_eq!(dead.code, Some(2), "nothing was tried out: {}", dead.stderr);
+    assert!(dead.stderr.contains("no request was answered"), "{}", dead.stderr);
+}
+
+/// Answers the first connection before the body has come, which it leaves unread, and the second
+/// as it should.
+fn hasty() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    thread::spawn(move || {
+        let (mut first, _) = listener.accept().unwrap();
+        first.write_all(b"HTTP/1.1 413 X\r\nContent-Length: 2\r\n\r\n{}").unwrap();
+        let (second, _) = listener.accept().unwrap();
+        talk(&second, 0, &Arc::new(Mutex::new(vec![Vec::new()])), ok);
+        drop(first);
+    });
+    address
+}
+
+#[test]
+fn what_was_not_sent_of_a_request_does_not_begin_the_next_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let body = "x".repeat(8 << 20); // more than both sockets hold
+    let large = format!("POST /a HTTP/1.1\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    let small = b"GET /b HTTP/1.1\r\nHost: rocket\r\n\r\n";
+    write(folder.path(), &[pair(1, 1, large.as_bytes(), 413, "{}"), pair(2, 1, small, 200, "{}")]);
+    let ended = replay(folder.path(), &hasty(), &["--no-out"]);
+    assert!(ended.stdout.contains("(2 of 2)"), "{}", ended.stdout);
 }
 
 /// A golden record of the contract as something that the service answered.
@@ -455,7 +484,11 @@ fn input_that_cannot_be_sent_is_exit_2() {
     fs::write(folder.path().join("half.json"), "{\"msgType\":\"rrp").unwrap();
     let half = replay(folder.path(), ":8080", &[]);
     assert_eq!(half.code, Some(2));
-    assert!(half.stderr.contains("half.json: not JSON at line 1"), "{}", half.stderr);
+    assert!(
+        half.stderr.contains("half.json: half a JSON document: it ends at line 1"),
+        "{}",
+        half.stderr
+    );
     let condition = replay(folder.path(), ":8080", &["--fail-if", "requests.speed > 1"]);
     assert_eq!(condition.code, Some(2));
 }

@@ -42,6 +42,7 @@ impl Server {
             recorded: None,
             response: None,
             status: None,
+            why: None,
             error: None,
         };
         let goes_on = self.give(client, &request, &mut seen, started).await;
@@ -82,17 +83,16 @@ impl Server {
             client.send(&answer.into_bytes(to_head)).await?;
             return Ok(goes_on);
         }
+        let differs = hosts.iter().flatten().map(|host| self.mocks.differs_in(host, request));
+        let differs = differs.into_iter().find(|names| !names.is_empty());
+        seen.why = differs.map(|names| {
+            format!("the most alike recorded request differs in {}", names.join(", "))
+        });
         if self.passes_through {
             seen.outcome = Outcome::PassThrough;
             return self.pass(client, request, seen).await;
         }
-        let differs = hosts.iter().flatten().map(|host| self.mocks.differs_in(host, request));
-        let why = match differs.into_iter().find(|names| !names.is_empty()) {
-            Some(names) => {
-                format!("the most alike recorded request differs in {}", names.join(", "))
-            }
-            None => "nothing is recorded of this host".to_owned(),
-        };
+        let why = seen.why.take().unwrap_or_else(|| "nothing is recorded of this host".to_owned());
         seen.status = Some(404);
         client.send(&refusal("404 Not Found", &format!("no recorded answer: {why}"))).await?;
         seen.error = Some(why);

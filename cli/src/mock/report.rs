@@ -167,10 +167,13 @@ pub(super) fn line(seen: &Seen, out: &mut impl Write, style: Style) -> io::Resul
     let url = format!("{method} {}{path}", seen.target);
     let took = seen.took.as_millis();
     write!(out, "{outcome:<11} {status:>3} {took:>6} ms  {}", shortened(&url, 140))?;
-    match &seen.error {
-        Some(error) => writeln!(out, "  {}", style.paint(Tone::Bad, shortened(error, 200))),
-        None => writeln!(out),
+    if let Some(error) = &seen.error {
+        write!(out, "  {}", style.paint(Tone::Bad, shortened(error, 200)))?;
     }
+    if let Some(why) = &seen.why {
+        write!(out, "  ({})", shortened(why, 200))?;
+    }
+    writeln!(out)
 }
 
 /// A directory with one record for each request.

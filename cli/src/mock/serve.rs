@@ -86,6 +86,8 @@ pub(super) struct Seen {
     pub(super) response: Option<Message>,
     /// Status that the client got.
     pub(super) status: Option<u16>,
+    /// Why no recorded answer was given though there are some of this host.
+    pub(super) why: Option<String>,
     /// Why there was no answer.
     pub(super) error: Option<String>,
 }
@@ -209,6 +211,7 @@ impl Server {
             recorded: None,
             response: None,
             status: None,
+            why: None,
             error,
         })
         .await;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use weir_replay::{
-    compare::{Change, Volatile, Why},
+    compare::{Change, Kind, Volatile, Why},
     report::{self, Report},
 };
 use weir_rrpair::Uuid;
@@ -39,6 +39,7 @@ pub(super) struct Verdict {
     pub(super) item: usize,
     pub(super) matches: bool,
     pub(super) body_matches: bool,
+    pub(super) has_recorded_status: bool,
     pub(super) changes: Vec<Change>,
     /// `None` without an answer.
     pub(super) status: Option<u16>,
@@ -54,6 +55,24 @@ pub(super) struct Outcome {
     /// The first answer to each item.
     pub(super) first: First,
     pub(super) carried: usize,
+}
+
+impl Outcome {
+    /// Not one request, though answers were recorded.
+    pub(super) fn nobody_answers(&self) -> bool {
+        self.verdicts.iter().all(|verdict| verdict.error.is_some() && !verdict.matches)
+    }
+
+    /// How many recorded pairs differ, and in nothing but values of the same types.
+    pub(super) fn differing_in_values(&self) -> usize {
+        let values = |verdict: &&Verdict| {
+            !verdict.matches
+                && !verdict.changes.is_empty()
+                && verdict.has_recorded_status
+                && verdict.changes.iter().all(|change| change.kind == Kind::Changed)
+        };
+        self.verdicts.iter().filter(values).count()
+    }
 }
 
 impl Ended {
@@ -155,17 +174,28 @@ fn learn(
 fn verdict(traffic: &Traffic, result: Answered, volatile: &Volatile) -> Verdict {
     let Answered { item: number, status, error, mut changes } = result;
     let mut matches = false;
+    let mut has_recorded_status = false;
     if let Some(item) = traffic.items.get(number) {
         changes.retain(|change| !volatile.holds(&item.endpoint, change));
-        matches = if error.is_some() {
+        has_recorded_status = if error.is_some() {
             // A recorded request without an answer is answered alike by none.
             item.record.status.is_empty()
         } else {
-            item.answer().status == status.unwrap_or_default() && changes.is_empty()
+            item.answer().status == status.unwrap_or_default()
         };
+        matches = has_recorded_status && changes.is_empty();
     }
     let body_matches = error.is_none() && changes.is_empty();
-    Verdict { item: number, matches, body_matches, changes, status, error, is_new: false }
+    Verdict {
+        item: number,
+        matches,
+        body_matches,
+        has_recorded_status,
+        changes,
+        status,
+        error,
+        is_new: false,
+    }
 }
 
 /// Hyphenated text of a record's uuid.

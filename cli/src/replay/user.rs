@@ -13,7 +13,7 @@ use weir_replay::{
 };
 
 use super::{
-    connection::{Connection, NoAnswer},
+    connection::{BUFFER_BYTES, Connection, NoAnswer},
     load::{Item, Traffic},
     tally::{First, Tally},
 };
@@ -30,15 +30,19 @@ pub(super) struct User {
     pub(super) deadline: Option<Instant>,
 }
 
-/// Open connections by lane.
-type Pool = HashMap<usize, Connection>;
+/// Open connections by lane, and what they all read through.
+struct Pool {
+    open: HashMap<usize, Connection>,
+    buffer: Box<[u8]>,
+}
 
 impl User {
     pub(super) async fn run(self) -> Tally {
         let mut tally = Tally::new(Arc::clone(&self.first), self.ignore_bodies);
+        let mut pool = Pool { open: HashMap::new(), buffer: vec![0; BUFFER_BYTES].into() };
         let mut round = 0;
         while self.goes_on(round) {
-            let mut pool = Pool::new();
+            pool.open.clear();
             let mut carried = Carried::default();
             for (number, item) in self.traffic.items.iter().enumerate() {
                 if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
@@ -92,20 +96,21 @@ impl User {
         bytes: &[u8],
         pool: &mut Pool,
     ) -> Result<Message, NoAnswer> {
-        let mut connection = match pool.remove(&item.lane) {
+        let Pool { open, buffer } = pool;
+        let mut connection = match open.remove(&item.lane) {
             Some(connection) => connection,
             None => Connection::open(&item.target, &self.tls).await?,
         };
-        let answer = match connection.exchange(bytes, item.to_head).await {
+        let answer = match connection.exchange(bytes, item.to_head, buffer).await {
             // The server had ended it while it was idle: nobody has seen the request.
             Err(NoAnswer::Closed) if connection.is_used => {
                 connection = Connection::open(&item.target, &self.tls).await?;
-                connection.exchange(bytes, item.to_head).await
+                connection.exchange(bytes, item.to_head, buffer).await
             }
             answer => answer,
         }?;
         if answer.persists && !item.is_last {
-            pool.insert(item.lane, connection);
+            open.insert(item.lane, connection);
         }
         Ok(answer)
     }

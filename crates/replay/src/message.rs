@@ -10,6 +10,8 @@ use body::Body;
 
 /// Largest head in bytes.
 const MAX_HEAD_BYTES: usize = 256 * 1024;
+/// Most bytes that are set aside for a body because its head says how long it is.
+const ROOM_BYTES: usize = 64 * 1024;
 
 /// What is being read.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -111,6 +113,14 @@ impl Reader {
         let mut used = 0;
         loop {
             let rest = bytes.get(used..).unwrap_or_default();
+            // As a rule a head comes in one piece, and is taken from where it is.
+            if self.is_untouched()
+                && let Some(end) = head_end(rest, 0)
+            {
+                used += end;
+                self.head(Head::from_raw(rest.get(..end).unwrap_or_default()))?;
+                continue;
+            }
             match &mut self.state {
                 State::Done(_) => return Ok(used),
                 State::Body(message, body) => {
@@ -198,23 +208,22 @@ impl Reader {
             !head.lists("connection", "close")
         };
         let persists = keeps && !body.until_close() && status_of(head.start()) != Some(101);
-        let message =
-            Message { head, body: Vec::new(), body_bytes: 0, trailers: Vec::new(), persists };
+        let room = body.length().unwrap_or_default().min(self.max_body_bytes).min(ROOM_BYTES);
+        let message = Message {
+            head,
+            body: Vec::with_capacity(room),
+            body_bytes: 0,
+            trailers: Vec::new(),
+            persists,
+        };
         self.state = State::Body(Box::new(message), body);
         Ok(())
     }
 
     fn complete(&mut self) {
-        if let State::Body(message, _) = &mut self.state {
-            let empty = Message {
-                head: Head::default(),
-                body: Vec::new(),
-                body_bytes: 0,
-                trailers: Vec::new(),
-                persists: false,
-            };
-            let message = std::mem::replace(&mut **message, empty);
-            self.state = State::Done(Box::new(message));
+        match std::mem::replace(&mut self.state, State::Head(Vec::new())) {
+            State::Body(message, _) => self.state = State::Done(message),
+            other => self.state = other,
         }
     }
 }

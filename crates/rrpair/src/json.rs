@@ -21,6 +21,9 @@ pub enum ReadRecord {
     /// Not JSON, or nested deeper than 128 levels.
     #[error("not JSON at line {line}, column {column}")]
     NotJson { line: usize, column: usize },
+    /// A document that was not written to its end, as far as one can tell.
+    #[error("half a JSON document: it ends at line {line}, column {column}")]
+    Half { line: usize, column: usize },
     /// JSON, but no object.
     #[error("not a JSON object")]
     NotAnObject,
@@ -41,7 +44,14 @@ pub fn object_from_slice(document: &[u8]) -> Result<Map<String, Value>, ReadReco
         Ok(Value::Object(map)) => Ok(map),
         Ok(_) => Err(ReadRecord::NotAnObject),
         // serde_json's text may quote the document, so only the position is kept.
-        Err(error) => Err(ReadRecord::NotJson { line: error.line(), column: error.column() }),
+        Err(error) => {
+            let (line, column) = (error.line(), error.column());
+            Err(if error.is_eof() && !document.trim_ascii().is_empty() {
+                ReadRecord::Half { line, column }
+            } else {
+                ReadRecord::NotJson { line, column }
+            })
+        }
     }
 }
 

@@ -55,8 +55,14 @@ fn what_is_damaged_is_named_with_its_place() {
         fs::remove_file(&file).unwrap();
         error.strip_prefix(&format!("{}/", folder.path().display())).unwrap().to_owned()
     };
-    assert_eq!(refused("a.jsonl", b"{}\n{\n"), "a.jsonl:2: not JSON at line 2, column 0");
-    assert_eq!(refused("a.json", b"{"), "a.json: not JSON at line 1, column 1");
+    assert_eq!(
+        refused("a.jsonl", b"{}\n{\n"),
+        "a.jsonl:2: half a JSON document: it ends at line 2, column 0"
+    );
+    assert_eq!(
+        refused("a.json", b"{"),
+        "a.json: half a JSON document: it ends at line 1, column 1"
+    );
     assert_eq!(refused("a.md", b"\xff"), "a.md: not UTF-8 text");
     let open = refused("a.md", b"### REQUEST ###\n```\n");
     assert_eq!(open, "a.md: the block that begins at line 2 has no end");

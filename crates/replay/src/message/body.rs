@@ -45,6 +45,14 @@ impl Body {
         }
     }
 
+    /// What the head says.
+    pub(super) fn length(&self) -> Option<usize> {
+        match self {
+            Self::Length(bytes) => usize::try_from(*bytes).ok(),
+            Self::UntilClose | Self::Chunked { .. } => None,
+        }
+    }
+
     pub(super) fn until_close(&self) -> bool {
         matches!(self, Self::UntilClose)
     }
