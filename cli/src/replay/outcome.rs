@@ -34,6 +34,7 @@ pub(super) struct Baseline {
 }
 
 /// About one recorded pair: its worst answer of all repetitions.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Verdict {
     /// Place in the traffic.
     pub(super) item: usize,
