@@ -229,7 +229,9 @@ mod tests {
     fn no_match_hides_that_of_another_pattern() {
         for (first, second) in [("[0-9]{4}", "[a-z0-9]{6}"), ("[a-z0-9]{6}", "[0-9]{4}")] {
             let mut found = find(&[first, second], "see 100000a");
-            found.iter_mut().for_each(|(_, pattern)| *pattern = 0);
+            for (_, pattern) in &mut found {
+                *pattern = 0;
+            }
             let expect = ["1000", "100000"].map(|text| (text.to_owned(), 0));
             assert_eq!(found, expect, "{first} before {second}");
         }
