@@ -67,7 +67,7 @@ test-unit: ## Tests that need no root (the demo's program needs PostgreSQL)
 
 .PHONY: manifests
 manifests: ## Are the manifests that we ship valid?
-	cargo build $(PACKAGES) --bin weir --bin weir-operator
+	cargo build $(PACKAGES) --test layers --bin weir --bin weir-operator
 	for file in examples/*.yaml demo/manifests; do target/debug/weir run --dry-run -f $$file; done
 	hack/chart.sh
 

@@ -4,6 +4,13 @@
 # with others, dependencies get other features and are compiled anew.
 : "${PACKAGES:=--locked --workspace --exclude weir-capture-ebpf}"
 
+# programs OPTION...: builds programs for tests. With a test beside them, since dependencies then have
+# the features that they have for the tests; without it they would be compiled anew.
+programs() {
+    # shellcheck disable=SC2086 # a list
+    cargo build $PACKAGES --test layers "$@"
+}
+
 root_of_repository() {
     cd "$(dirname "$0")/.." && pwd
 }

@@ -14,8 +14,7 @@ cd "$(root_of_repository)"
 action=${1:-all}
 case $action in all | install | bench) ;; *) fail "usage: hack/test-cluster.sh [install|bench]" ;; esac
 
-# shellcheck disable=SC2086 # a list
-cargo build $PACKAGES --bin weir-capture-agent --bin weir-forwarder --bin weir-operator
+programs --bin weir-capture-agent --bin weir-forwarder --bin weir-operator
 if [ "$action" = all ]; then
     # shellcheck disable=SC2086
     cargo test $PACKAGES --test cluster --test cluster_uninstall --no-run

@@ -9,8 +9,7 @@ WEIR_TEST_OTELCOL=$(e2e/otelcol/build.sh)
 export WEIR_TEST_OTELCOL
 run() { cargo test $PACKAGES "$@"; }
 # The programs that tests start by their path.
-# shellcheck disable=SC2086
-cargo build $PACKAGES --bins
+programs --bins
 run --test replay_servers -- --ignored
 # Cargo stays with the user; only the test programs run as root.
 host=$(rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')

@@ -5,8 +5,7 @@ set -eu
 . "$(dirname "$0")/lib.sh"
 cd "$(root_of_repository)"
 
-# shellcheck disable=SC2086 # a list
-cargo build $PACKAGES --bin weir-operator
+programs --bin weir-operator
 # shellcheck disable=SC2086
 cargo test $PACKAGES --test control_plane --no-run
 dir=$(mktemp -d)

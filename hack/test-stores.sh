@@ -23,8 +23,7 @@ for store in s3 gcs azure loki; do
     esac
 done
 # The programs that the story starts by their path.
-# shellcheck disable=SC2086 # lists of assignments and packages
-cargo build $PACKAGES --bins
+programs --bins
 # shellcheck disable=SC2086
 env $stores WEIR_TEST_ELASTICSEARCH="$url" \
     cargo test $PACKAGES --test gather -- --ignored "$@"

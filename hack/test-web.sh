@@ -10,8 +10,7 @@ if [ -z "$CHROMIUM" ]; then
     exit 0
 fi
 command -v npm >/dev/null || fail "no npm: install it with this system's packages"
-# shellcheck disable=SC2086 # a list
-cargo build $PACKAGES --bin weir
+programs --bin weir
 (cd e2e/browser && npm ci --no-audit --no-fund --silent)
 WEIR=$PWD/target/debug/weir CHROMIUM=$CHROMIUM node --test --test-concurrency=1 \
     --test-timeout=240000 e2e/browser/web.test.mjs

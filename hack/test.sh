@@ -24,8 +24,8 @@ totals() {
         END { printf "%d passed, %d failed\n", passed, failed }' "$log"
 }
 
-# After the tests the whole selection is built already.
-export DEMO_PACKAGES="$PACKAGES"
+# After the tests the whole selection is built already; see `programs` of lib.sh.
+export DEMO_PACKAGES="$PACKAGES --test layers"
 for target in check test-unit fuzz-smoke manifests test-operator test-web test-component demo; do
     step "$target"
 done
